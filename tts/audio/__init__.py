@@ -1,0 +1,1 @@
+"""Files, mels, loudness, trimming, companding."""

@@ -1,0 +1,98 @@
+"""What travels between the parts: utterances and batches, their fields and shapes, and one `validate()` each.
+
+Shapes: B batch, T_text symbols, T_mel frames, T_wave samples.
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from tts.layers import length_mask
+
+
+class PhoneTime(NamedTuple):
+    """A phone as it was spoken. Times in seconds from the start of the audio file."""
+
+    phone: str  # ARPAbet with stress, or the corpus's own symbol
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One clip of a corpus, as its file in `tts/corpora` yields it."""
+
+    id: str
+    audio_path: Path
+    text: str
+    speaker: str = ""
+    phone_times: tuple[PhoneTime, ...] = ()  # known to a few corpora; used to measure alignments, never to train
+
+
+@dataclass
+class AcousticBatch:
+    """Utterances of similar length for the acoustic model, padded at the end."""
+
+    ids: list[str]
+    text_ids: Tensor  # (B, T_text) int64, padded with 0
+    text_lengths: Tensor  # (B,) int64
+    mel: Tensor  # (B, n_mels, T_mel) float32, padded with the contract's log floor
+    mel_lengths: Tensor  # (B,) int64
+
+    @property
+    def text_mask(self) -> Tensor:
+        """(B, T_text) bool, True = real."""
+        return length_mask(self.text_lengths, self.text_ids.shape[1])
+
+    @property
+    def mel_mask(self) -> Tensor:
+        """(B, T_mel) bool, True = real."""
+        return length_mask(self.mel_lengths, self.mel.shape[2])
+
+    def validate(self) -> "AcousticBatch":
+        """Check what every model relies on; returns the batch."""
+        n = len(self.ids)
+        assert self.text_ids.shape[0] == self.mel.shape[0] == n, "one text and one mel per utterance"
+        assert self.text_lengths.shape == self.mel_lengths.shape == (n,), "one length per utterance"
+        assert int(self.text_lengths.min()) > 0 and int(self.mel_lengths.min()) > 0, "no empty utterance"
+        assert int(self.text_lengths.max()) <= self.text_ids.shape[1], "texts fit their tensor"
+        assert int(self.mel_lengths.max()) <= self.mel.shape[2], "mels fit their tensor"
+        return self
+
+    def to(self, device: torch.device | str) -> "AcousticBatch":
+        """The same batch on a device."""
+        return replace(
+            self,
+            text_ids=self.text_ids.to(device),
+            text_lengths=self.text_lengths.to(device),
+            mel=self.mel.to(device),
+            mel_lengths=self.mel_lengths.to(device),
+        )
+
+
+@dataclass
+class VocoderBatch:
+    """Aligned segments for the vocoder.
+
+    The wave of row b starts at sample f * hop of its clip (zeros before the clip's start). The mel starts
+    `mel_context` frames earlier and ends as many later than the wave, with the log floor where the clip has none, so
+    that a conditioning network without padding yields exactly one vector per frame of the wave.
+    """
+
+    wave: Tensor  # (B, T_wave) float32 in [-1, 1]
+    mel: Tensor  # (B, n_mels, T_wave / hop + 2 * mel_context) float32
+    loss_from: int = 0  # first sample whose prediction counts; those before are left context only
+    ids: list[str] = field(default_factory=list)
+
+    def validate(self) -> "VocoderBatch":
+        """Check what every vocoder relies on; returns the batch."""
+        assert self.wave.shape[0] == self.mel.shape[0], "one mel per wave"
+        assert 0 <= self.loss_from < self.wave.shape[1], "something is left to learn from"
+        return self
+
+    def to(self, device: torch.device | str) -> "VocoderBatch":
+        """The same batch on a device."""
+        return replace(self, wave=self.wave.to(device), mel=self.mel.to(device))

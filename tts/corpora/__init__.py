@@ -1,0 +1,1 @@
+"""Every file is one corpus: a folder on disk becomes utterances."""

@@ -1,0 +1,25 @@
+"""Errors a user can cause. The commands print their message as one line and exit with code 2, without a traceback."""
+
+
+class TTSError(Exception):
+    """Something the user can mend; the message names the thing, the value and the way out."""
+
+
+class ConfigError(TTSError):
+    """A recipe, a key or a value is wrong."""
+
+
+class AudioError(TTSError):
+    """A file does not decode, or holds nothing that can be used."""
+
+
+class TextError(TTSError):
+    """A text cannot be spoken."""
+
+
+class DataError(TTSError):
+    """A corpus is missing, empty or too bad to train on."""
+
+
+class CheckpointError(TTSError):
+    """A voice or a training state is missing, foreign or does not fit."""

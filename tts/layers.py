@@ -1,0 +1,89 @@
+"""Small layers that both models share: masks, normalisation that ignores padding, zoneout, the mel scaler.
+
+Shapes: B batch, C channels, T time.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def length_mask(lengths: Tensor, size: int) -> Tensor:
+    """(B,) lengths -> (B, size) bool, True = real."""
+    return torch.arange(size, device=lengths.device)[None] < lengths[:, None]
+
+
+class MaskedBatchNorm1d(nn.BatchNorm1d):
+    """Batch normalisation whose statistics and output know real positions only; padding comes out as zero."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
+        """x: (B, C, T); mask: (B, T) bool. Returns (B, C, T)."""
+        channels_last = x.transpose(1, 2)
+        real = super().forward(channels_last[mask])  # (n real positions, C)
+        return torch.zeros_like(channels_last).masked_scatter(mask[:, :, None], real).transpose(1, 2)
+
+
+class ConvNorm(nn.Module):
+    """A convolution over time that keeps the length, then masked batch normalisation."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int):
+        super().__init__()
+        self.conv = nn.Conv1d(in_channels, out_channels, kernel_size, padding=(kernel_size - 1) // 2)
+        self.norm = MaskedBatchNorm1d(out_channels)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x: (B, in_channels, T), zero where padded; mask: (B, T) bool. Returns (B, out_channels, T), likewise."""
+        normed: Tensor = self.norm(self.conv(x), mask)
+        return normed
+
+
+def zoneout(previous: Tensor, new: Tensor, rate: float, keep: Tensor | None) -> Tensor:
+    """Keep some units of a recurrent state as they were (Krueger et al. 2016, arXiv:1606.01305).
+
+    Args:
+        previous, new: (B, C) the state before and after the step.
+        rate: share of units kept.
+        keep: (B, C) bool, the units kept in this training step; None at synthesis, which takes the expectation.
+    """
+    if keep is None:
+        return torch.lerp(new, previous, rate) if rate else new
+    return torch.where(keep, previous, new)
+
+
+class MelScaler(nn.Module):
+    """Mels in the contract's units <-> zero mean and unit variance per bin, as measured on the training data."""
+
+    mean: Tensor  # (n_mels,)
+    std: Tensor  # (n_mels,)
+
+    def __init__(self, n_mels: int):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n_mels))
+        self.register_buffer("std", torch.ones(n_mels))
+
+    def fit(self, mean: Tensor, std: Tensor) -> None:
+        """Take the statistics of the training data, (n_mels,) each."""
+        self.mean.copy_(mean)
+        self.std.copy_(std.clamp_min(1e-3))
+
+    def normalize(self, mel: Tensor) -> Tensor:
+        """(B, n_mels, T) in contract units -> normalised."""
+        return (mel - self.mean[:, None]) / self.std[:, None]
+
+    def denormalize(self, mel: Tensor) -> Tensor:
+        """(B, n_mels, T) normalised -> in contract units."""
+        return mel * self.std[:, None] + self.mean[:, None]
+
+
+def dropout_rows(x: Tensor, rate: float, generators: list[torch.Generator]) -> Tensor:
+    """Dropout whose mask for each row comes from that row's own generator: the rest of the batch changes nothing.
+
+    x: (B, C); one generator per row.
+    """
+    kept = torch.stack([torch.rand(x.shape[1], generator=g, device=g.device) for g in generators]) >= rate
+    return x * kept.to(x.device) / (1 - rate)
+
+
+def relu_dropout(x: Tensor, rate: float) -> Tensor:
+    """ReLU, then dropout that is always on."""
+    return F.dropout(F.relu(x), rate, training=True)

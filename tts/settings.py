@@ -1,0 +1,204 @@
+"""The settings of a run as dataclasses: what `tts.config` builds from a recipe and everybody else reads.
+
+Components (an acoustic model, an attention, a vocoder, a corpus) own their `Config`, in the file named like them;
+here is what belongs to no single component. No torch here: recipes can be listed and checked without it.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from tts.errors import ConfigError
+
+
+def component(folder: str, *, key: str = "name", default: str = "") -> Any:
+    """A field whose dataclass is the `Config` of the file in `folder` that its `key` names.
+
+    Args:
+        folder: dotted package whose files are the choices, e.g. `tts.acoustic.attention`.
+        key: the key that names the file.
+        default: the file taken when the key is absent.
+    """
+    return field(metadata={"folder": folder, "key": key, "default": default}, default=None)
+
+
+def require(holds: bool, message: str) -> None:
+    """Raise a ConfigError with `message` unless `holds`. For `__post_init__` of the configs."""
+    if not holds:
+        raise ConfigError(message)
+
+
+@dataclass
+class AudioConfig:
+    """The mel contract: everything that makes a mel. Two parts that meet must agree on all of it.
+
+    The defaults are those of the published HiFi-GAN and WaveGlow checkpoints.
+    """
+
+    sample_rate: int = 22050  # Hz
+    n_fft: int = 1024  # samples
+    win_length: int = 1024  # samples, Hann window
+    hop_length: int = 256  # samples
+    n_mels: int = 80
+    f_min: float = 0.0  # Hz
+    f_max: float = 8000.0  # Hz
+    power: float = 1.0  # 1 magnitude, 2 power
+    mel_scale: Literal["slaney", "htk"] = "slaney"
+    mel_norm: Literal["slaney", "none"] = "slaney"
+    log_floor: float = 1e-5  # smallest magnitude before the natural logarithm
+    padding: Literal["reflect"] = "reflect"  # (n_fft - hop) / 2 at each end: n_frames * hop_length == n_samples
+    loudness: float = -23.0  # LUFS every clip is brought to
+
+    def __post_init__(self) -> None:
+        require(self.sample_rate > 0 and self.hop_length > 0, "sample_rate and hop_length must be positive")
+        require(self.hop_length < self.n_fft, "hop_length must be smaller than n_fft")
+        require((self.n_fft - self.hop_length) % 2 == 0, "n_fft - hop_length must be even")
+        require(self.win_length <= self.n_fft, "win_length must not exceed n_fft")
+        require(0 <= self.f_min < self.f_max <= self.sample_rate / 2, "0 <= f_min < f_max <= sample_rate / 2 must hold")
+        require(self.log_floor > 0, "log_floor must be positive")
+
+    def n_frames(self, n_samples: int) -> int:
+        """Frames of a wave of n_samples: the last one may be padded with silence. The only such formula."""
+        return -(-n_samples // self.hop_length)
+
+    @property
+    def frame_seconds(self) -> float:
+        """Duration of one mel frame in seconds."""
+        return self.hop_length / self.sample_rate
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hex digits that change when any field does."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+
+    def difference(self, other: "AudioConfig") -> str:
+        """The fields that differ, as `hop_length 256 != 200, ...`; empty when the contracts are the same."""
+        pairs = [(f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self)]
+        return ", ".join(f"{name} {mine} != {theirs}" for name, mine, theirs in pairs if mine != theirs)
+
+
+@dataclass
+class TextConfig:
+    """How text becomes symbols."""
+
+    units: Literal["phonemes", "characters"] = "phonemes"
+    # Pure str -> str functions of tts.text.normalize, in this order.
+    steps: list[str] = field(
+        default_factory=lambda: ["plain_punctuation", "expand_abbreviations", "expand_currency", "expand_numbers"]
+    )
+    lexicon: str = ""  # path of a TSV: word, tab, ARPAbet phones; wins over CMUdict
+
+
+@dataclass
+class DataConfig:
+    """Where the speech comes from and what is done to it. Each corpus file extends it with what is its own."""
+
+    corpus: str = ""
+    root: str = ""  # folder of the corpus
+    cache: str = "cache"  # folder for prepared clips, shared by all runs
+    held_out: int = 20  # different sentences kept from training for validation
+    allow_missing: bool = False  # go on when clips that the metadata lists are not there
+    trim_db: float = 40.0  # what lies this far below the peak level counts as silence at the ends
+    keep_silence: float = 0.05  # seconds kept at each end
+    min_seconds: float = 0.3  # shorter clips are left out
+    max_seconds: float = 15.0  # longer clips are left out
+    max_bad_share: float = 0.05  # above this share of unusable clips, preparing fails
+    workers: int = 0  # processes that prepare; 0: one per core
+
+    def __post_init__(self) -> None:
+        require(self.held_out >= 1, "held_out must be at least 1")
+        require(0 <= self.max_bad_share <= 1, "max_bad_share is a share between 0 and 1")
+        require(0 < self.min_seconds < self.max_seconds, "0 < min_seconds < max_seconds must hold")
+
+
+@dataclass
+class StageConfig:
+    """How one half is trained."""
+
+    max_steps: int = 1000
+    max_minutes: float = 0.0  # stop after this long; 0: no limit
+    learning_rate: float = 1e-3
+    warmup_steps: int = 100  # linear from 0
+    decay_start: int = 1000  # step at which exponential decay begins
+    decay_halving: int = 10000  # steps in which the learning rate halves from then on
+    min_learning_rate: float = 1e-5
+    weight_decay: float = 1e-6
+    gradient_clip: float = 1.0  # norm
+    ema_decay: float = 0.999  # of the averaged weights, those that validate and speak
+    max_bad_steps: int = 20  # non-finite steps in a row before training stops
+    validate_every: int = 500  # steps
+    checkpoint_every: int = 500  # steps
+    loader_workers: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.max_steps >= 0, "max_steps must not be negative")
+        require(0 <= self.ema_decay < 1, "ema_decay must lie in [0, 1)")
+        require(self.validate_every >= 1 and self.checkpoint_every >= 1, "validate_every, checkpoint_every: at least 1")
+
+
+@dataclass
+class AcousticStage(StageConfig):
+    """Training of the acoustic model."""
+
+    batch_size: int = 32  # clips
+    batch_frames: int = 20000  # mel frames of a batch at most, padding included
+    # From step N on, R frames per decoder step. The model's output layer has room for the largest R.
+    reduction: dict[int, int] = field(default_factory=lambda: {0: 2})
+    mel_l1_weight: float = 1.0
+    mel_l2_weight: float = 0.5
+    guided_weight: float = 5.0  # guided attention (Tachibana et al. 2018, section 4.1)
+    guided_sigma: float = 0.2  # width of its diagonal band, as a share of the length
+    guided_halving: int = 2000  # steps in which its weight halves
+    stop_weight: float = 1.0
+    stop_positive_weight: float = 6.0  # weight of the few frames that say stop
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(0 in self.reduction, "reduction needs an entry for step 0, e.g. {0: 4, 2000: 2}")
+        require(all(r >= 1 for r in self.reduction.values()), "reduction factors are at least 1")
+
+    def reduction_at(self, step: int) -> int:
+        """Frames per decoder step at a training step."""
+        return self.reduction[max(start for start in self.reduction if start <= step)]
+
+
+@dataclass
+class VocoderStage(StageConfig):
+    """Training of the vocoder."""
+
+    batch_size: int = 8  # segments
+    segment_frames: int = 32  # mel frames of a segment that count in the loss
+
+
+@dataclass
+class TrainerConfig:
+    """The machine and the two trainings."""
+
+    accelerator: str = "auto"
+    devices: int = 1
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"  # auto: bf16 on a GPU that has it, fp32 on a CPU
+    acoustic: AcousticStage = field(default_factory=AcousticStage)
+    vocoder: VocoderStage = field(default_factory=VocoderStage)
+
+
+STAGES = ("prepare", "acoustic", "vocoder")
+
+
+@dataclass
+class Recipe:
+    """One run: what `train.py recipe=NAME` carries out."""
+
+    about: str = ""  # one line for the list of recipes
+    seed: int = 0
+    stages: list[str] = field(default_factory=lambda: list(STAGES))
+    audio: AudioConfig = field(default_factory=AudioConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    data: DataConfig = component("tts.corpora", key="corpus")
+    acoustic: Any = component("tts.acoustic", default="tacotron2")
+    vocoder: Any = component("tts.vocoder", default="wavenet")
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+
+    def __post_init__(self) -> None:
+        unknown = [stage for stage in self.stages if stage not in STAGES]
+        require(not unknown, f"stages may be {', '.join(STAGES)}; not {', '.join(unknown)}")
