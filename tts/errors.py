@@ -17,6 +17,10 @@ class TextError(TTSError):
     """A text cannot be spoken."""
 
 
+class NothingToSayError(TextError):
+    """A text without anything that can be pronounced."""
+
+
 class DataError(TTSError):
     """A corpus is missing, empty or too bad to train on."""
 

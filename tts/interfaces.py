@@ -69,7 +69,9 @@ class AcousticGeneration(NamedTuple):
 
 
 class AcousticModel(nn.Module, ABC):
-    """Text to mel. `build(cfg, *, n_symbols, n_mels, max_reduction)` makes one.
+    """Text to mel. `build(cfg, *, n_symbols, n_mels, max_reduction, silence)` makes one.
+
+    `silence` is the value of a mel bin without sound, in contract units.
 
     A model also has a `step(previous, state) -> (frame, state)` of its own types, which both `forward` and `generate`
     follow; where `forward` takes a faster path, a test proves it equal to the steps.

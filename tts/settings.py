@@ -176,7 +176,6 @@ class TrainerConfig:
     """The machine and the two trainings."""
 
     accelerator: str = "auto"
-    devices: int = 1
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"  # auto: bf16 on a GPU that has it, fp32 on a CPU
     acoustic: AcousticStage = field(default_factory=AcousticStage)
     vocoder: VocoderStage = field(default_factory=VocoderStage)

@@ -1,0 +1,278 @@
+"""What every attention and every acoustic model must hold, over all files of their folders."""
+
+import copy
+import dataclasses
+import pkgutil
+from importlib import import_module
+from itertools import pairwise
+
+import pytest
+import torch
+
+import tts.acoustic
+import tts.acoustic.attention
+from tts.batch import AcousticBatch
+from tts.errors import ConfigError
+from tts.interfaces import AcousticModel, Attention, AttentionState
+from tts.layers import length_mask
+from tts.losses import masked_l1
+
+SILENCE = -11.5
+N_MELS = 6
+N_SYMBOLS = 11
+
+
+def files(package):
+    return [module.name for module in pkgutil.iter_modules(package.__path__) if not module.name.startswith("_")]
+
+
+ATTENTIONS = files(tts.acoustic.attention)
+MODELS = [name for name in files(tts.acoustic) if name != "attention"]
+
+
+def tiny(config, *, dropout=False):
+    """The same choices at a size that runs at once; without dropout, nothing is left to chance."""
+    changes = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            changes[field.name] = tiny(value, dropout=dropout)
+        elif isinstance(value, list) and all(isinstance(v, int) for v in value):
+            changes[field.name] = [min(v, 8) for v in value]
+        elif isinstance(value, int):
+            changes[field.name] = min(value, 5 if "kernel" in field.name else 8)
+        elif field.name == "stop_threshold":
+            changes[field.name] = 0.999  # an untrained model would stop at once
+        elif isinstance(value, float) and "dropout" in field.name and not dropout:
+            changes[field.name] = 0.0
+    return dataclasses.replace(config, **changes)
+
+
+def make_attention(name):
+    module = import_module(f"tts.acoustic.attention.{name}")
+    return module.build(tiny(module.Config()), query_dim=5, memory_dim=4)
+
+
+def make_model(name, attention, *, reduction=2, dropout=False):
+    """Either a model with an attention of its own, or one that takes any."""
+    module = import_module(f"tts.acoustic.{name}")
+    config = module.Config()
+    if hasattr(config, "attention"):
+        config = dataclasses.replace(config, attention=import_module(f"tts.acoustic.attention.{attention}").Config())
+    torch.manual_seed(0)
+    model = module.build(
+        tiny(config, dropout=dropout), n_symbols=N_SYMBOLS, n_mels=N_MELS, max_reduction=3, silence=SILENCE
+    )
+    model.scaler.fit(torch.linspace(-6, -4, N_MELS), torch.linspace(1, 2, N_MELS))
+    for layer in model.modules():  # statistics as after some training, so that normalisation is not the identity
+        if isinstance(layer, torch.nn.BatchNorm1d):
+            torch.nn.init.uniform_(layer.running_mean, -0.5, 0.5)
+            torch.nn.init.uniform_(layer.running_var, 0.5, 2)
+    model.reduction = reduction
+    return model
+
+
+def make_batch(text_lengths, mel_lengths, extra=0):
+    """Random utterances; the content of row b depends on b only. `extra` pads further."""
+    n_text, n_frames = max(text_lengths) + extra, max(mel_lengths) + extra
+    text_ids = torch.zeros(len(text_lengths), n_text, dtype=torch.long)
+    mel = torch.full((len(text_lengths), N_MELS, n_frames), SILENCE)
+    for b, (n, m) in enumerate(zip(text_lengths, mel_lengths, strict=True)):
+        generator = torch.Generator().manual_seed(b)
+        text_ids[b, :n] = torch.randint(1, N_SYMBOLS, (100,), generator=generator)[:n]
+        mel[b, :, :m] = torch.randn(100, N_MELS, generator=generator)[:m].t() * 1.5 - 5
+    ids = [str(b) for b in range(len(text_lengths))]
+    return AcousticBatch(ids, text_ids, torch.tensor(text_lengths), mel, torch.tensor(mel_lengths)).validate()
+
+
+def run_attention(attention, memory, lengths, n_steps=4):
+    queries = torch.randn(n_steps, 1, 5, generator=torch.Generator().manual_seed(1))
+    prepared = attention.prepare(memory, length_mask(lengths, memory.shape[1]))
+    states = [attention.start(prepared)]
+    for query in queries:
+        states.append(attention.step(query.expand(len(memory), -1), states[-1], prepared))
+    return states
+
+
+@pytest.fixture(params=ATTENTIONS)
+def attention(request):
+    torch.manual_seed(0)
+    return make_attention(request.param)
+
+
+CHOICES = [(model, attention) for model in MODELS for attention in ATTENTIONS]
+
+
+@pytest.fixture(params=CHOICES, ids="-".join)
+def model(request):
+    return make_model(*request.param).eval()
+
+
+@pytest.mark.parametrize("package", ["tts.acoustic.attention", "tts.acoustic"])
+def test_a_component_is_named_like_its_file(package):
+    for name in ATTENTIONS if package.endswith("attention") else MODELS:
+        config = import_module(f"{package}.{name}").Config
+        assert dataclasses.fields(config)[0].name == "name"
+        assert config().name == name
+        with pytest.raises(ConfigError, match="other"):
+            config(name="other")
+
+
+def test_attention_weights_are_a_distribution_over_real_symbols(attention):
+    assert isinstance(attention, Attention)
+    memory = torch.randn(2, 9, 4)
+    memory[1, 6:] = 0
+    states = run_attention(attention, memory, torch.tensor([9, 6]))
+    for before, after in pairwise(states):
+        torch.testing.assert_close(after.weights.sum(dim=1), torch.ones(2))
+        assert (after.weights[1, 6:] == 0).all()
+        torch.testing.assert_close(after.cumulative, before.cumulative + after.weights)
+        torch.testing.assert_close(after.context, torch.einsum("bt,btd->bd", after.weights, memory))
+
+
+def test_attention_ignores_padding(attention):
+    memory = torch.randn(1, 6, 4)
+    padded = torch.cat([memory, torch.zeros(1, 7, 4)], dim=1)
+    alone = run_attention(attention, memory, torch.tensor([6]))[-1]
+    among = run_attention(attention, padded, torch.tensor([6]))[-1]
+    torch.testing.assert_close(among.weights[:, :6], alone.weights)
+    torch.testing.assert_close(among.context, alone.context)
+
+
+def test_attention_state_is_a_value(attention):
+    memory = torch.randn(1, 6, 4)
+    prepared = attention.prepare(memory, torch.ones(1, 6, dtype=torch.bool))
+    start, query = attention.start(prepared), torch.randn(1, 5)
+    kept = AttentionState(*(part.clone() for part in start))
+    first = attention.step(query, start, prepared)
+    for part, was in zip(start, kept, strict=True):
+        assert torch.equal(part, was)
+    assert torch.equal(attention.step(query, start, prepared).weights, first.weights)
+
+
+def test_attention_is_float32_under_autocast(attention):
+    memory = torch.randn(1, 6, 4)
+    exact = run_attention(attention, memory, torch.tensor([6]))[-1]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = run_attention(attention, memory, torch.tensor([6]))[-1]
+    assert half.weights.dtype == half.context.dtype == torch.float32
+    torch.testing.assert_close(half.weights, exact.weights)
+
+
+@pytest.mark.parametrize("reduction", [1, 2, 3])
+def test_padding_changes_nothing(model, reduction):
+    assert isinstance(model, AcousticModel)
+    model.reduction = reduction
+    short, text, frames = make_batch([4], [7]), 4, 7
+    alone, among = model(short), model(make_batch([4, 9], [7, 14], extra=2))
+    torch.testing.assert_close(among.mel_before[:1, :, :frames], alone.mel_before)
+    torch.testing.assert_close(among.mel[:1, :, :frames], alone.mel)
+    torch.testing.assert_close(among.stop_logit[:1, :frames], alone.stop_logit)
+    torch.testing.assert_close(among.alignment[:1, :text, :frames], alone.alignment)
+    assert (among.alignment[0, text:] == 0).all()
+
+
+def test_batch_statistics_ignore_padding(model):
+    """In training, further padding changes neither the output nor the running statistics."""
+    model.train()
+    for layer in model.modules():
+        if hasattr(layer, "rate"):
+            layer.rate = 0.0  # zoneout would draw different masks
+    twin = copy.deepcopy(model)
+    tight, loose = model(make_batch([4, 9], [7, 14])), twin(make_batch([4, 9], [7, 14], extra=6))
+    torch.testing.assert_close(loose.mel[1, :, :14], tight.mel[1])
+    for (name, one), other in zip(model.named_buffers(), twin.buffers(), strict=True):
+        torch.testing.assert_close(other, one, msg=lambda message, name=name: f"{name}: {message}")
+
+
+@pytest.mark.parametrize("reduction", [1, 2, 3])
+def test_the_future_has_no_gradient(model, reduction):
+    """A frame before the postnet, which may look around, depends on frames of earlier groups only."""
+    model.reduction = reduction
+    batch, frame = make_batch([5], [12]), 7
+    batch.mel.requires_grad_()
+    out = model(batch)
+    seen = [out.mel_before[0, :, frame].sum(), out.stop_logit[0, frame], out.alignment[0, :3, frame].sum()]
+    for value in seen:
+        (gradient,) = torch.autograd.grad(value, batch.mel, retain_graph=True)
+        per_frame = gradient[0].abs().sum(dim=0)
+        group_start = frame // reduction * reduction
+        assert (per_frame[group_start:] == 0).all()
+        assert per_frame[group_start - 1] > 0
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids="-".join)
+def test_a_batch_of_many_equals_batches_of_one(choice):
+    model = make_model(*choice, dropout=True).eval()
+    batch, seeds, limits = make_batch([4, 9, 2], [7, 14, 3]), [3, 1, 2], [9, 13, 4]
+    many = model.generate(batch.text_ids, batch.text_lengths, seeds=seeds, max_frames=limits)
+    assert many.mel_lengths.tolist() == limits and not many.stopped.any()
+    for b in range(3):
+        length, frames = int(batch.text_lengths[b]), limits[b]
+        one = model.generate(batch.text_ids[b : b + 1, :length], torch.tensor([length]), seeds=[seeds[b]],
+                             max_frames=[frames])  # fmt: skip
+        torch.testing.assert_close(many.mel[b, :, :frames], one.mel[0], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(many.stop_probability[b, :frames], one.stop_probability[0], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(many.alignment[b, :length, :frames], one.alignment[0], atol=1e-5, rtol=1e-5)
+        assert (many.mel[b, :, frames:] == SILENCE).all()
+        assert (many.stop_probability[b, frames:] == 0).all() and (many.alignment[b, :, frames:] == 0).all()
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids="-".join)
+def test_the_seed_alone_decides(choice):
+    model = make_model(*choice, dropout=True).eval()
+    text_ids, lengths = torch.tensor([[3, 1, 4, 1]]), torch.tensor([4])
+
+    def speak(seed):
+        torch.rand(1)  # torch's own random state plays no part
+        return model.generate(text_ids, lengths, seeds=[seed], max_frames=[6]).mel
+
+    assert torch.equal(speak(5), speak(5))
+    assert not torch.equal(speak(5), speak(6))
+
+
+def test_a_single_symbol_is_spoken(model):
+    """The shortest input there is, in training and at synthesis, and a clip shorter than a decoder step."""
+    model.reduction = 3
+    out = model(make_batch([1], [2]))
+    assert out.mel.shape == (1, N_MELS, 2) and out.mel.isfinite().all()
+    assert (out.alignment == 1).all()
+    spoken = model.generate(torch.tensor([[3]]), torch.tensor([1]), seeds=[0], max_frames=[4])
+    assert spoken.mel.shape == (1, N_MELS, 4) and spoken.mel.isfinite().all()
+
+
+def test_progress_counts_frames(model):
+    counted = []
+    model.generate(torch.tensor([[3]]), torch.tensor([1]), seeds=[0], max_frames=[6], progress=counted.append)
+    assert counted == [2, 4, 6]
+
+
+def test_saved_and_loaded_is_identical(model, tmp_path):
+    torch.save(model.state_dict(), tmp_path / "model.pt")
+    batch, other = make_batch([4, 9], [7, 14]), copy.deepcopy(model)
+    for tensor in other.state_dict().values():
+        tensor.fill_(1)
+    assert not torch.equal(other(batch).mel, model(batch).mel)
+    other.load_state_dict(torch.load(tmp_path / "model.pt"))
+    for one, two in zip(model(batch), other(batch), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_one_batch_can_be_overfitted(model):
+    """Padded frames take no part, so the error falls far below what silence or the mean would leave."""
+    model.train()
+    batch = make_batch([3, 5], [4, 7])
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+
+    def error():
+        out = model(batch)
+        target = model.scaler.normalize(batch.mel)
+        return sum(masked_l1(model.scaler.normalize(mel), target, batch.mel_mask) for mel in (out.mel_before, out.mel))
+
+    first = error().item()
+    for _ in range(150):
+        optimizer.zero_grad()
+        loss = error()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.35 * first

@@ -1,0 +1,242 @@
+"""Training: the chain end to end, exact resume, bad steps, averaged weights, Ctrl-C."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tests.toy import SMALL, steps, write_corpus
+from tts.cli import main
+from tts.errors import TTSError
+from tts.settings import StageConfig
+from tts.training.ema import EMA
+from tts.training.task import Losses, Score, Task
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A toy run of all three stages, trained straight through."""
+    folder = tmp_path_factory.mktemp("toy")
+    corpus = write_corpus(folder / "corpus")
+    run = folder / "run"
+    arguments = ["train", "recipe=own", f"data.root={corpus}", f"data.cache={folder / 'cache'}", *SMALL]
+    assert main([*arguments, f"run={run}", *steps(8, every=4)]) == 0
+    return run
+
+
+def weights(run, half):
+    return load_file(run / half / "last.safetensors")
+
+
+def assert_same(a, b):
+    assert a.keys() == b.keys()
+    for name in a:
+        assert torch.equal(a[name], b[name]), name
+
+
+def test_all_stages_leave_what_they_should(trained):
+    for half in ("acoustic", "vocoder"):
+        for name in ("best.safetensors", "last.safetensors", "last.ckpt"):
+            assert (trained / half / name).is_file()
+    report = (trained / "data" / "report.md").read_text()
+    assert "12" in report
+
+
+def test_tensorboard_shows_pictures_curves_and_audio(trained):
+    log = EventAccumulator(str(trained / "tensorboard" / "acoustic"), size_guidance={"images": 0}).Reload()
+    images = log.Tags()["images"]
+    for kind in ("teacher_forced", "free_running"):
+        assert sum(tag.startswith("alignment/") and tag.endswith(kind) for tag in images) == 2
+    assert any(tag.startswith("mel/") for tag in images)
+    assert any(tag.startswith("stop/") for tag in images)
+    assert any(tag.startswith("audio/") for tag in log.Tags()["audio"])
+    assert {"train/mel", "train/stop", "val/failures", "val/free_running/focus"} <= set(log.Tags()["scalars"])
+    assert [event.step for event in log.Scalars("val/total")] == [4, 8]
+
+
+def test_killed_and_resumed_equals_straight_through(trained, tmp_path):
+    """Four steps, the process gone, and the other four: every weight is the same to the bit."""
+    cache = trained.parent / "cache"
+    arguments = ["train", "recipe=own", f"data.root={trained.parent / 'corpus'}", f"data.cache={cache}", *SMALL]
+    run = tmp_path / "run"
+    assert main([*arguments, f"run={run}", *steps(4, every=4)]) == 0
+    assert main(["train", f"recipe={run}", *steps(8, every=4)]) == 0
+    for half in ("acoustic", "vocoder"):
+        assert_same(weights(run, half), weights(trained, half))
+    log = EventAccumulator(str(run / "tensorboard" / "acoustic")).Reload()
+    assert sorted({event.step for event in log.Scalars("val/total")}) == [4, 8]
+
+
+def test_sigkill_at_any_step_loses_nothing_but_the_steps_since(trained, tmp_path):
+    run = tmp_path / "run"
+    arguments = [f"data.root={trained.parent / 'corpus'}", f"data.cache={trained.parent / 'cache'}", *SMALL]
+    command = [sys.executable, "train.py", "recipe=own", f"run={run}", *arguments, *steps(10**6, every=2)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    training = subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment
+    )
+    deadline = time.monotonic() + 120
+    while not (run / "acoustic" / "last.ckpt").exists():
+        assert training.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.4)
+    training.send_signal(signal.SIGKILL)
+    training.wait()
+    saved = torch.load(run / "acoustic" / "last.ckpt", weights_only=True)["global_step"]
+    assert saved >= 2
+    assert main(["train", f"recipe={run}", "stages=[acoustic]", *steps(saved + 2, every=1)]) == 0
+    assert torch.load(run / "acoustic" / "last.ckpt", weights_only=True)["global_step"] == saved + 2
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(trained, tmp_path, capsys, monkeypatch):
+    from tts.training.callbacks import ProgressLine
+
+    def interrupt(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(ProgressLine, "on_train_batch_end", interrupt)
+    run = tmp_path / "run"
+    arguments = [f"data.root={trained.parent / 'corpus'}", f"data.cache={trained.parent / 'cache'}", *SMALL]
+    assert main(["train", "recipe=own", f"run={run}", *arguments, *steps(50)]) == 128 + signal.SIGINT
+    assert f"python train.py recipe={run}" in capsys.readouterr().out
+    assert 3 <= torch.load(run / "acoustic" / "last.ckpt", weights_only=True)["global_step"] <= 4
+
+
+def test_a_finished_run_is_left_alone(trained, capsys):
+    before = (trained / "acoustic" / "last.ckpt").stat().st_mtime_ns
+    assert main(["train", f"recipe={trained}"]) == 0
+    assert "already trained" in capsys.readouterr().out
+    assert (trained / "acoustic" / "last.ckpt").stat().st_mtime_ns == before
+
+
+def test_a_damaged_training_state_is_refused(trained, tmp_path, capsys):
+    run = tmp_path / "run"
+    arguments = [f"data.root={trained.parent / 'corpus'}", f"data.cache={trained.parent / 'cache'}", *SMALL]
+    assert main(["train", "recipe=own", f"run={run}", *arguments, *steps(1), "stages=[prepare,acoustic]"]) == 0
+    state = run / "acoustic" / "last.ckpt"
+    state.write_bytes(state.read_bytes()[:1000])
+    assert main(["train", f"recipe={run}", *steps(2)]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_speaking_with_the_result(trained, tmp_path, capsys):
+    out, report = tmp_path / "hello.wav", tmp_path / "report.json"
+    text = "One two. Three!"
+    arguments = ["synthesize", text, f"voice={trained}", f"out={out}", f"report={report}", "plot=true"]
+    assert main(arguments) == 0
+    said = json.loads(report.read_text())
+    assert said["seconds"] > 0
+    assert [sentence["text"] for sentence in said["sentences"]] == ["One two.", "Three!"]
+    assert {"phones", "seconds", "stop_reason", "tries", "missed", "repeated", "words"} <= said["sentences"][0].keys()
+    assert (tmp_path / "hello-1.png").is_file()
+    first = out.read_bytes()
+    assert main(arguments) == 0
+    assert out.read_bytes() == first
+    assert main([*arguments, "seed=1"]) == 0
+    assert out.read_bytes() != first
+    printed = capsys.readouterr().out
+    assert "real-time factor" in printed
+    if any(sentence["stop_reason"] == "limit" for sentence in said["sentences"]):
+        assert "did not stop by itself: 'One two.'" in printed or "did not stop by itself: 'Three!'" in printed
+
+
+def test_a_sentence_sounds_the_same_alone_and_among_others(trained):
+    from tts.synthesis import Synthesizer
+
+    synthesizer = Synthesizer.load(trained)
+    alone = synthesizer.speak("One two.").wave
+    among = synthesizer.speak("One two. Three four five six seven.").wave
+    torch.testing.assert_close(among[: len(alone)], alone, rtol=0, atol=1e-4)
+
+
+def test_halves_that_disagree_on_the_mel_are_refused(trained, tmp_path, capsys):
+    voice = tmp_path / "voice"
+    shutil.copytree(trained / "acoustic", voice / "acoustic")
+    arguments = [f"data.root={trained.parent / 'corpus'}", f"data.cache={trained.parent / 'cache'}", *SMALL]
+    other = tmp_path / "other"
+    changed = ["audio.f_max=7000", "stages=[prepare,vocoder]", *steps(1)]
+    assert main(["train", "recipe=own", f"run={other}", *arguments, *changed]) == 0
+    shutil.copytree(other / "vocoder", voice / "vocoder")
+    assert main(["synthesize", "one", f"voice={voice}", f"out={tmp_path / 'x.wav'}"]) == 2
+    assert "disagree on the mel: f_max 8000.0 != 7000.0" in capsys.readouterr().err
+    shutil.rmtree(voice / "vocoder")
+    shutil.copytree(trained / "acoustic", voice / "vocoder")
+    assert main(["synthesize", "one", f"voice={voice}", f"out={tmp_path / 'x.wav'}"]) == 2
+    assert "holds a acoustic, not a vocoder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "   ", "...", "?!"])
+def test_text_with_nothing_to_say(trained, tmp_path, capsys, text):
+    assert main(["synthesize", text, f"voice={trained}", f"out={tmp_path / 'x.wav'}"]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+    assert not (tmp_path / "x.wav").exists()
+
+
+class Line(Task):
+    """y = w x, to watch what the task does about its steps."""
+
+    kind = "acoustic"
+
+    def losses(self, batch):
+        return Losses((self.model(batch) ** 2).mean(), {})
+
+    def examine(self):
+        return Score(0, 0)
+
+
+def line_task(**stage):
+    task = Line(torch.nn.Linear(2, 1, bias=False), StageConfig(**stage))
+    optimizer = torch.optim.SGD(task.model.parameters(), lr=0.1)
+    task.optimizers = lambda: optimizer
+    task.manual_backward = lambda loss: loss.backward()
+    task.log_scalars = lambda split, values: None
+    return task
+
+
+def test_non_finite_steps_are_skipped_counted_and_at_last_an_error():
+    task = line_task(max_bad_steps=3)
+    before = task.model.weight.detach().clone()
+    for bad in (float("nan"), float("inf")):
+        task.training_step(torch.full((1, 2), bad), 0)
+    assert torch.equal(task.model.weight, before)
+    assert (task.bad_steps, task.batches_seen) == (2, 2)
+    task.training_step(torch.ones(1, 2), 0)
+    assert not torch.equal(task.model.weight, before)
+    assert task.bad_in_a_row == 0
+    for _ in range(2):
+        task.training_step(torch.full((1, 2), float("nan")), 0)
+    with pytest.raises(TTSError, match=r"3 steps in a row .* lower rate: trainer.acoustic.learning_rate="):
+        task.training_step(torch.full((1, 2), float("nan")), 0)
+
+
+def test_the_learning_rate_is_a_function_of_the_step():
+    task = line_task(learning_rate=1e-3, warmup_steps=10, decay_start=100, decay_halving=50, min_learning_rate=1e-4)
+    assert task.learning_rate(0) == pytest.approx(1e-4)
+    assert task.learning_rate(9) == task.learning_rate(100) == pytest.approx(1e-3)
+    assert task.learning_rate(150) == pytest.approx(5e-4)
+    assert task.learning_rate(10_000) == pytest.approx(1e-4)
+
+
+def test_averaged_weights_follow_and_the_models_own_come_back():
+    model = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(model.weight)
+    ema = EMA(model, decay=0.5)
+    torch.nn.init.ones_(model.weight)
+    ema.update(model)
+    assert ema.average["weight"].item() == pytest.approx(1 - 2 / 11)
+    with ema.applied(model):
+        assert model.weight.item() == pytest.approx(1 - 2 / 11)
+    assert model.weight.item() == 1

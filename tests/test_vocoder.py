@@ -1,0 +1,212 @@
+"""WaveNet: step against parallel, its receptive field, its distributions, its conditioning, its config."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from tts.errors import ConfigError
+from tts.settings import AudioConfig
+from tts.vocoder._distributions import Distribution, Logistics, MuLaw
+from tts.vocoder.wavenet import Config, WaveNet, build
+
+AUDIO = AudioConfig(sample_rate=8000, n_fft=32, win_length=32, hop_length=8, n_mels=5, f_max=4000.0)
+TINY = Config(
+    n_layers=6,
+    n_cycles=2,
+    residual_channels=6,
+    gate_channels=5,
+    skip_channels=7,
+    condition_channels=4,
+    n_mixtures=3,
+)
+OUTPUTS = ("mu_law", "logistics")
+
+
+def tiny(output: str = "logistics", kernel_size: int = 2, seed: int = 0) -> WaveNet:
+    torch.manual_seed(seed)
+    model = build(replace(TINY, output=output, kernel_size=kernel_size), audio=AUDIO)
+    for parameter in model.parameters():  # larger than initial weights, so that each of them is heard
+        parameter.data.mul_(2)
+    return model.eval()
+
+
+def speech(model: WaveNet, n_rows: int, n_frames: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    torch.manual_seed(seed)
+    wave = torch.rand(n_rows, n_frames * AUDIO.hop_length) * 1.8 - 0.9
+    return wave, torch.randn(n_rows, AUDIO.n_mels, n_frames + 2 * model.mel_context)
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("kernel_size", [2, 3])
+def test_step_equals_parallel(output: str, kernel_size: int) -> None:
+    model = tiny(output, kernel_size)
+    wave, mel = speech(model, n_rows=3, n_frames=9)
+    parallel = model(wave, mel)
+    signal = model.distribution.encode(wave)
+    conditions = model.step_condition(mel)
+    state, previous, stepped = model.start(3), torch.zeros(3), []
+    for t in range(wave.shape[1]):
+        assert state.position == t
+        parameters, state = model.step(previous, state, conditions[t // AUDIO.hop_length])
+        stepped.append(parameters)
+        previous = signal[:, t]
+    assert wave.shape[1] > model.receptive_field and parallel.std() > 0.1
+    torch.testing.assert_close(torch.stack(stepped, dim=2), parallel, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kernel_size", [2, 3])
+def test_the_receptive_field_is_exact(kernel_size: int) -> None:
+    """The gradient reaches `receptive_field` samples back, not one more, and neither the present nor the future."""
+    model = tiny(kernel_size=kernel_size).double()
+    n_frames = model.receptive_field // AUDIO.hop_length + 3
+    wave, mel = (x.double() for x in speech(model, n_rows=1, n_frames=n_frames))
+    wave.requires_grad_()
+    at = model.receptive_field + 5
+    parameters = model._predict(model.distribution.encode(wave), mel, first=0)
+    (gradient,) = torch.autograd.grad(parameters[0, :, at].sum(), wave)
+    felt = gradient[0].nonzero().squeeze(1)
+    assert int(felt.min()) == at - model.receptive_field
+    assert int(felt.max()) == at - 1
+
+
+def test_the_paper_sizes_see_the_paper_s_past() -> None:
+    """30 layers in 3 cycles of kernel 2: 3 * 1023 samples, one by the input convolution, and the previous sample."""
+    with torch.device("meta"):
+        assert build(Config(), audio=AudioConfig()).receptive_field == 3071
+
+
+def test_the_mel_is_heard_as_far_as_the_context_says() -> None:
+    torch.manual_seed(0)
+    model = build(replace(TINY, condition_channels=32), audio=AUDIO)
+    wave, mel = speech(model, n_rows=1, n_frames=7)
+    mel.requires_grad_()
+    parameters = model(wave, mel)
+    for frame in (0, 3, 6):
+        (gradient,) = torch.autograd.grad(parameters[:, :, frame * AUDIO.hop_length].sum(), mel, retain_graph=True)
+        felt = gradient[0].abs().sum(0).nonzero().squeeze(1)
+        # The mel starts mel_context frames before the wave; earlier frames come in through earlier samples.
+        assert int(felt.max()) == frame + 2 * model.mel_context
+        assert frame > 0 or int(felt.min()) == 0
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_generation_follows_forward(output: str) -> None:
+    """Given its own samples and the same mel, forward predicts what generate drew from, from first to last frame."""
+    model = tiny(output)
+    _, mel = speech(model, n_rows=2, n_frames=6)
+    mel = mel[:, :, :6]
+    lengths = torch.tensor([6, 6])
+    wave = model.generate(mel, lengths, seeds=[1, 2])
+    context = torch.full((2, AUDIO.n_mels, model.mel_context), model.silence)
+    parameters = model(wave, torch.cat([context, mel, context], dim=2)).detach()
+    noise = [torch.rand(500, model.distribution.n_noise, generator=torch.Generator().manual_seed(s)) for s in (1, 2)]
+    for t in range(wave.shape[1]):
+        drawn = model.distribution.sample(parameters[:, :, t], torch.stack([n[t] for n in noise]))
+        torch.testing.assert_close(model.distribution.decode(drawn), wave[:, t], atol=1e-4, rtol=0)
+
+
+def test_noise_is_drawn_anew_in_every_chunk() -> None:
+    model = tiny()
+    mel = torch.zeros(1, AUDIO.n_mels, 150)  # 1200 samples: three chunks
+    wave = model.generate(mel, torch.tensor([150]), seeds=[0])[0]
+    assert not torch.allclose(wave[100:200], wave[600:700], atol=1e-3)
+
+
+@pytest.mark.parametrize("bits", [8, 9, 10])
+def test_mu_law_keeps_every_class(bits: int) -> None:
+    mu_law = MuLaw(bits)
+    signal = torch.linspace(-1, 1, 2**bits)
+    wave = mu_law.decode(signal)
+    torch.testing.assert_close(mu_law.encode(wave), signal)
+    assert (wave[0], wave[-1]) == (-1, 1) and bool((wave.diff() > 0).all())
+
+
+def total_probability(distribution: Distribution, parameters: Tensor, signal: Tensor) -> float:
+    likelihood = distribution.log_likelihood(
+        parameters.double()[None, :, None].expand(-1, -1, len(signal)), signal[None]
+    )
+    return float(likelihood.exp().sum())
+
+
+def test_mu_law_probabilities_sum_to_one() -> None:
+    torch.manual_seed(0)
+    signal = torch.linspace(-1, 1, 256, dtype=torch.double)
+    assert total_probability(MuLaw(8), torch.randn(256) * 3, signal) == pytest.approx(1, abs=1e-9)
+
+
+@pytest.mark.parametrize("log_scale", [-20.0, -8.0, -3.0, 2.0])
+def test_logistics_sum_to_one_over_all_16_bit_values(log_scale: float) -> None:
+    signal = torch.linspace(-1, 1, 65536, dtype=torch.double)
+    parameters = torch.tensor([0.3, -1.0, 0.5, -0.9999, 0.02, 1.1, log_scale, log_scale + 1, log_scale])
+    assert total_probability(Logistics(3), parameters, signal) == pytest.approx(1, abs=1e-6)
+
+
+def test_logistics_agree_with_the_textbook_in_double() -> None:
+    """The mass as a difference of two sigmoids, which float64 can still afford."""
+    signal = torch.linspace(-0.99, 0.99, 997, dtype=torch.double)
+    mean, log_scale = 0.1, -3.5
+    parameters = torch.tensor([0.0, mean, log_scale])
+    scale, half = math.exp(log_scale), 1 / 65535
+    mass = torch.sigmoid((signal - mean + half) / scale) - torch.sigmoid((signal - mean - half) / scale)
+    expected = mass.log().float()
+    likelihood = Logistics(1).log_likelihood(parameters[None, :, None].expand(-1, -1, 997), signal.float()[None])[0]
+    close = expected > -25  # further out the difference cancels in float64 too
+    assert int(close.sum()) > 500
+    torch.testing.assert_close(likelihood[close], expected[close], atol=2e-3, rtol=1e-3)
+
+
+def test_extreme_parameters_keep_loss_and_gradient_finite() -> None:
+    for scale in (1.0, 30.0, 1000.0):
+        parameters = (torch.randn(4, 9, 20, generator=torch.Generator().manual_seed(0)) * scale).requires_grad_()
+        signal = torch.linspace(-1, 1, 20).expand(4, -1)
+        loss = Logistics(3).log_likelihood(parameters, signal).mean()
+        loss.backward()
+        assert bool(loss.isfinite()) and parameters.grad is not None and bool(parameters.grad.isfinite().all())
+
+
+@pytest.mark.parametrize("distribution", [MuLaw(8), Logistics(2)], ids=OUTPUTS)
+def test_samples_follow_the_likelihood(distribution: Distribution) -> None:
+    """The share of samples below a value is the sum of the probabilities below it."""
+    torch.manual_seed(0)
+    if isinstance(distribution, MuLaw):
+        parameters = torch.randn(256) * 2
+        values = torch.linspace(-1, 1, 256)
+    else:
+        parameters = torch.tensor([0.5, -0.5, -0.2, 0.6, -2.5, -1.5])
+        values = torch.linspace(-1, 1, 65536)
+    many = 20000
+    drawn = distribution.sample(parameters.expand(many, -1), torch.rand(many, distribution.n_noise))
+    spread = parameters[None, :, None].expand(-1, -1, len(values))
+    cumulative = distribution.log_likelihood(spread, values[None])[0].exp().cumsum(0)
+    for share in (0.1, 0.35, 0.5, 0.8):
+        at = int(torch.searchsorted(cumulative, share))
+        assert float((drawn <= values[at] + 1e-5).float().mean()) == pytest.approx(float(cumulative[at]), abs=0.015)
+
+
+@pytest.mark.parametrize("distribution", [MuLaw(8), Logistics(2)], ids=OUTPUTS)
+def test_noise_at_its_ends_draws_a_sample(distribution: Distribution) -> None:
+    noise = torch.tensor([[0.0] * distribution.n_noise, [1 - 2**-24] * distribution.n_noise])
+    drawn = distribution.sample(torch.zeros(2, distribution.n_parameters), noise)
+    assert bool((drawn.abs() <= 1).all())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_layers": 10, "n_cycles": 3}, "n_layers 10"),
+        ({"n_layers": 0}, "at least 1"),
+        ({"kernel_size": 1}, "kernel_size is 1"),
+        ({"gate_channels": 0}, "channels"),
+        ({"condition_kernels": [4]}, r"\[4\]"),
+        ({"condition_kernels": []}, "condition_kernels"),
+        ({"output": "gauss"}, "gauss"),
+        ({"bits": 16}, "16"),
+        ({"n_mixtures": 0}, "n_mixtures"),
+    ],
+)
+def test_wrong_values_are_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        replace(Config(), **change)

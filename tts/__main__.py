@@ -1,0 +1,7 @@
+"""`python -m tts COMMAND`."""
+
+import sys
+
+from tts.cli import main
+
+sys.exit(main())

@@ -1,0 +1,295 @@
+"""What an alignment tells: whether attention works, when each phone was spoken, whether every word was.
+
+Pure functions of the attention weights. An alignment is at frame rate; a decoder step that makes r frames repeats its
+weights r times. Times count from the first frame; frame f lasts from f to f + 1 frames. The weights of a step are given
+to the frames that the step made: nothing is shifted or fitted, so a lag of the attention shows as an error.
+
+Shapes: B batch, T_text symbols, T_mel frames, T_step decoder steps.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tts.batch import PhoneTime
+from tts.errors import DataError
+
+BAND = 0.2  # half width of the diagonal band, as a share of the length
+MAX_JUMP = 4  # symbols that attention may advance in a step
+COVERED = 0.2  # a symbol whose weight never exceeds this was not attended
+
+# What the words "aligning" and "aligned" ask for, at least.
+ALIGNING_FOCUS, ALIGNING_DIAGONALITY = 0.2, 0.6
+ALIGNED_FOCUS, ALIGNED_DIAGONALITY, ALIGNED_MONOTONICITY, ALIGNED_COVERAGE = 0.5, 0.6, 0.9, 0.8
+
+MIN_FRAMES_PER_SYMBOL = 1.0  # attention that a word gets at least, summed over time
+VISIT_FRAMES = 6  # a shorter stay at a word is a flicker, and no repetition; about 70 ms
+WEIGHT_FLOOR = 1e-4  # so that one frame without attention does not forbid a path
+MAX_ADVANCE = 2  # symbols that a path may advance in a frame: attention may pass over a boundary without a stop
+
+
+class AlignmentHealth(NamedTuple):
+    """How the attention of an utterance looks; each lies between 0 and 1."""
+
+    focus: float  # mean over steps of the largest weight
+    diagonality: float  # share of attention within BAND of the diagonal; 0.36 if spread evenly
+    monotonicity: float  # share of steps that move 0 to MAX_JUMP symbols ahead
+    coverage: float  # share of symbols whose weight exceeds COVERED at some time
+    entropy: float  # mean over steps, as a share of an even spread's
+
+    @property
+    def word(self) -> str:
+        """`scattered`, `aligning` or `aligned`."""
+        if (
+            self.focus >= ALIGNED_FOCUS
+            and self.diagonality >= ALIGNED_DIAGONALITY
+            and self.monotonicity >= ALIGNED_MONOTONICITY
+            and self.coverage >= ALIGNED_COVERAGE
+        ):
+            return "aligned"
+        return "aligning" if self.focus >= ALIGNING_FOCUS and self.diagonality >= ALIGNING_DIAGONALITY else "scattered"
+
+
+class WordSpan(Protocol):
+    """A word and the symbols it has: those from `start` up to `end`."""
+
+    @property
+    def word(self) -> str: ...  # noqa: D102
+    @property
+    def start(self) -> int: ...  # noqa: D102
+    @property
+    def end(self) -> int: ...  # noqa: D102
+
+
+class WordTime(NamedTuple):
+    """When attention stayed longest at a word: the frames from start_frame up to end_frame.
+
+    A word that was never attended most has an empty range, where it came closest.
+    """
+
+    word: str
+    start_frame: int
+    end_frame: int
+
+
+class WordsReport(NamedTuple):
+    """What became of the words of a text in a decode."""
+
+    missed: tuple[str, ...]
+    repeated: tuple[str, ...]
+    in_order: bool  # attention never went back to an earlier word for a considerable stretch
+    times: tuple[WordTime, ...]  # one per word
+
+
+def health(alignment: Tensor, text_lengths: Tensor, mel_lengths: Tensor, step_frames: int = 1) -> list[AlignmentHealth]:
+    """The health of each utterance of a batch.
+
+    Args:
+        alignment: (B, T_text, T_mel).
+        text_lengths, mel_lengths: (B,).
+        step_frames: frames that a decoder step made.
+    """
+    lengths = zip(text_lengths.tolist(), mel_lengths.tolist(), strict=True)
+    return [
+        _health(weights[:n_symbols, :n_frames:step_frames].float())
+        for weights, (n_symbols, n_frames) in zip(alignment, lengths, strict=True)
+    ]
+
+
+def mean_health(healths: Sequence[AlignmentHealth]) -> AlignmentHealth:
+    """The mean of each figure over utterances, one at least."""
+    return AlignmentHealth(*(sum(figures) / len(healths) for figures in zip(*healths, strict=True)))
+
+
+def _health(weights: Tensor) -> AlignmentHealth:
+    """weights: (T_text, T_step)."""
+    n_symbols, n_steps = weights.shape
+    symbol = (torch.arange(n_symbols, device=weights.device) + 0.5) / n_symbols
+    step = (torch.arange(n_steps, device=weights.device) + 0.5) / n_steps
+    in_band = (symbol[:, None] - step[None, :]).abs() < BAND
+    moves = weights.argmax(dim=0).diff()
+    entropy = torch.special.entr(weights).sum(dim=0).mean()
+    return AlignmentHealth(
+        focus=float(weights.amax(dim=0).mean()),
+        diagonality=float((weights * in_band).sum() / weights.sum().clamp_min(1e-8)),
+        monotonicity=float(((moves >= 0) & (moves <= MAX_JUMP)).float().mean()) if n_steps > 1 else 1.0,
+        coverage=float((weights.amax(dim=1) > COVERED).float().mean()),
+        entropy=float(entropy) / math.log(n_symbols) if n_symbols > 1 else 0.0,
+    )
+
+
+def monotonic_path(weights: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The best path from the first symbol to the last that never goes back (Viterbi, sum of log weights).
+
+    A frame advances MAX_ADVANCE symbols at most, or more where a text has too many symbols for its frames.
+
+    Args:
+        weights: (T_text, T_mel).
+
+    Returns:
+        (T_mel,) the symbol of each frame.
+    """
+    n_symbols, n_frames = weights.shape
+    advance = max(MAX_ADVANCE, -(-(n_symbols - 1) // max(n_frames - 1, 1)))
+    score = np.log(np.maximum(weights, WEIGHT_FLOOR)).astype(np.float64).T  # (T_mel, T_text)
+    best = np.full(n_symbols + advance, -np.inf)  # padded in front: best[advance + i] is the score of symbol i
+    best[advance] = score[0, 0]
+    moves = np.zeros((n_frames, n_symbols), np.int64)  # by how many symbols the best path came
+    for frame in range(1, n_frames):
+        arrivals = np.stack([best[advance - move : advance - move + n_symbols] for move in range(advance + 1)])
+        moves[frame] = arrivals.argmax(axis=0)
+        best[advance:] = arrivals.max(axis=0) + score[frame]
+    path = np.empty(n_frames, np.int64)
+    path[-1] = n_symbols - 1
+    for frame in range(n_frames - 1, 0, -1):
+        path[frame - 1] = path[frame] - moves[frame, path[frame]]
+    return path
+
+
+def symbol_times(alignment: Tensor, frame_seconds: float, step_frames: int = 1) -> list[tuple[float, float]]:
+    """When each symbol was attended: (start, end) in seconds, without gaps, from the best monotonic path.
+
+    The weights of a step hold at the middle of its frames and change linearly between; one symbol gives way to the
+    next where their weights are equal. A symbol that the path passes over starts and ends there.
+
+    Args:
+        alignment: (T_text, T_mel), without padding.
+        frame_seconds: duration of a frame.
+        step_frames: frames that a decoder step made.
+    """
+    weights = _between_steps(alignment.detach().float().cpu().numpy(), step_frames)
+    n_symbols, n_frames = weights.shape
+    path = monotonic_path(weights)
+    starts = np.zeros(n_symbols)
+    for frame in np.flatnonzero(np.diff(path)) + 1:
+        before, after = path[frame - 1], path[frame]
+        lead, follow = (weights[before, f] - weights[after, f] for f in (frame - 1, frame))
+        # From the middle of the frame before to the middle of this one, `lead` falls linearly to `follow`.
+        share = np.clip(lead / (lead - follow), 0, 1) if lead > follow else 0.5
+        starts[before + 1 : after + 1] = frame - 0.5 + share
+    ends = np.append(starts[1:], n_frames)
+    return [(float(start), float(end)) for start, end in zip(starts * frame_seconds, ends * frame_seconds, strict=True)]
+
+
+def _between_steps(weights: NDArray[np.float32], step_frames: int) -> NDArray[np.float32]:
+    """Weights repeated over the frames of a step -> interpolated linearly between the middles of the steps."""
+    if step_frames == 1:
+        return weights
+    n_frames = weights.shape[1]
+    steps = weights[:, ::step_frames]
+    position = np.clip((np.arange(n_frames) + 0.5) / step_frames - 0.5, 0, steps.shape[1] - 1)
+    left = np.floor(position).astype(np.int64)
+    right = np.minimum(left + 1, steps.shape[1] - 1)
+    share = (position - left).astype(np.float32)
+    between: NDArray[np.float32] = steps[:, left] * (1 - share) + steps[:, right] * share
+    return between
+
+
+def phone_time_errors(
+    alignment: Tensor,
+    symbols: Sequence[str],
+    phone_times: Sequence[PhoneTime],
+    frame_seconds: float,
+    step_frames: int = 1,
+) -> list[float]:
+    """Absolute error of each phone's onset in seconds: |start by `symbol_times` - true start|.
+
+    Boundaries, punctuation and the end have no true time and are not measured; nor are phones without a duration of
+    their own (start equals end). The first phone is: its attended onset is 0, since no symbol stands for the silence
+    before it.
+
+    Args:
+        alignment: (T_text, T_mel), teacher-forced, without padding.
+        symbols: the T_text symbols.
+        phone_times: the phones among the symbols, in seconds from the first frame.
+        frame_seconds: duration of a frame.
+        step_frames: frames that a decoder step made.
+
+    Raises:
+        DataError: if other phones were spoken than the symbols hold.
+    """
+    rows = [row for row, symbol in enumerate(symbols) if symbol[:1].isalpha()]
+    asked, spoken = [symbols[row] for row in rows], [time.phone for time in phone_times]
+    if asked != spoken:
+        raise DataError(
+            f"the corpus knows times for the phones {' '.join(spoken)}, the text has {' '.join(asked)}; "
+            "measure with text.units=phonemes and the pronunciations that the corpus was spoken with"
+        )
+    times = symbol_times(alignment, frame_seconds, step_frames)
+    pairs = zip(rows, phone_times, strict=True)
+    return [abs(times[row][0] - true.start) for row, true in pairs if true.end > true.start]
+
+
+class _Visit(NamedTuple):
+    """A stay of attention at a word."""
+
+    word: int
+    start: int
+    end: int
+
+
+def words_attended(alignment: Tensor, words: Sequence[WordSpan]) -> WordsReport:
+    """Whether a free-running decode attended to every word, in order, and to none twice.
+
+    A word is missed unless half of its symbols exceed COVERED at some time and it gets MIN_FRAMES_PER_SYMBOL frames of
+    attention for each symbol; one with more than one symbol must also be attended most at some time, since blurred
+    attention on both sides of a skipped word covers its ends. It is repeated if attention stays VISIT_FRAMES at it,
+    then as long at another word, then again at it.
+
+    Args:
+        alignment: (T_text, T_mel), without padding.
+        words: spans of the T_text symbols, in order.
+    """
+    weights = alignment.detach().float().cpu().numpy()
+    visits = _visits(weights, words)
+    led = {visit.word for visit in visits}
+    missed = tuple(
+        span.word
+        for index, span in enumerate(words)
+        if not _attended(weights[span.start : span.end]) or (span.end - span.start > 1 and index not in led)
+    )
+    # Flickers left out, neighbours may be stays at the same word.
+    stays = [word for word, _ in groupby(visit.word for visit in visits if visit.end - visit.start >= VISIT_FRAMES)]
+    repeated = tuple(span.word for index, span in enumerate(words) if stays.count(index) > 1)
+    return WordsReport(
+        missed=missed,
+        repeated=repeated,
+        in_order=stays == sorted(stays),
+        times=tuple(
+            _word_time(span.word, weights[span.start : span.end], [visit for visit in visits if visit.word == index])
+            for index, span in enumerate(words)
+        ),
+    )
+
+
+def _attended(weights: NDArray[np.float32]) -> bool:
+    """Whether the symbols of a word got attention. weights: (its symbols, T_mel)."""
+    covered = (weights.max(axis=1) > COVERED).mean()
+    return bool(covered >= 0.5 and weights.sum() >= MIN_FRAMES_PER_SYMBOL * len(weights))
+
+
+def _visits(weights: NDArray[np.float32], words: Sequence[WordSpan]) -> list[_Visit]:
+    """The stays of attention at words; frames whose strongest symbol belongs to no word are part of none."""
+    owner = np.full(len(weights), -1)
+    for index, span in enumerate(words):
+        owner[span.start : span.end] = index
+    visits, frame = [], 0
+    for word, run in groupby(owner[weights.argmax(axis=0)].tolist()):
+        end = frame + len(list(run))
+        if word >= 0:
+            visits.append(_Visit(word, frame, end))
+        frame = end
+    return visits
+
+
+def _word_time(word: str, weights: NDArray[np.float32], visits: list[_Visit]) -> WordTime:
+    """weights: (symbols of the word, T_mel); visits: the stays of attention at it."""
+    closest = int(weights.sum(axis=0).argmax())
+    longest = max(visits, key=lambda visit: visit.end - visit.start, default=_Visit(-1, closest, closest))
+    return WordTime(word, longest.start, longest.end)

@@ -1,0 +1,139 @@
+"""Reading and writing of audio files, through libsndfile alone: WAV, FLAC, Ogg and MP3 without any system library."""
+
+import errno
+import io
+import os
+import secrets
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+import torch
+from torch import Tensor
+
+from tts.audio.backend import load_torchaudio
+from tts.errors import AudioError
+
+WRITABLE = {".wav": "WAV", ".flac": "FLAC"}  # suffix -> libsndfile's name of the format
+WAY_OUT = {
+    errno.ENOSPC: "the disk is full; make room or choose another folder",
+    errno.EDQUOT: "the disk quota is used up; make room or choose another folder",
+    errno.EROFS: "the file system is read-only; choose another folder",
+    errno.EACCES: "permission denied; choose a folder that you may write to",
+    errno.EPERM: "permission denied; choose a folder that you may write to",
+    errno.ENOENT: "the folder does not exist; make it or choose another",
+    errno.ENOTDIR: "the folder is a file; choose another",
+    errno.EISDIR: "there is a folder of that name; choose another name",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+}
+
+
+class Recording(NamedTuple):
+    """An audio file as it was recorded, channels averaged."""
+
+    wave: Tensor  # (T_wave,) float32 in [-1, 1]
+    sample_rate: int  # Hz
+
+
+def read_wave(path: Path, sample_rate: int) -> Tensor:
+    """Read an audio file of any rate as (T_wave,) float32 mono in [-1, 1] at `sample_rate` Hz.
+
+    Raises:
+        AudioError: if it is missing, corrupt, cut off, empty or holds NaN.
+    """
+    return resample(read_recording(path), sample_rate)
+
+
+def read_recording(path: Path) -> Recording:
+    """Read an audio file at its own rate; raises AudioError as `read_wave` does."""
+    if not path.is_file():
+        raise AudioError(f"{path}: there is no such file" if not path.exists() else f"{path} is not a file")
+    try:
+        _check_complete(path)
+        with soundfile.SoundFile(str(path)) as file:
+            promised, sample_rate = file.frames, file.samplerate
+            samples = file.read(dtype="float32", always_2d=True)  # (T_wave, channels)
+    except (soundfile.LibsndfileError, OSError) as error:
+        reason = " ".join(str(getattr(error, "error_string", error)).split()).rstrip(".")
+        raise AudioError(f"{path} does not decode: {reason}; replace the file or leave it out") from None
+    if len(samples) == 0:
+        raise AudioError(f"{path} holds no samples; record it again or leave it out")
+    if len(samples) < promised:
+        raise AudioError(f"{path} is cut off: {len(samples)} of {promised} samples decode; copy it again")
+    if not np.isfinite(samples).all():
+        raise AudioError(f"{path} holds samples that are not numbers (NaN or infinite); export it again")
+    return Recording(_within_full_scale(torch.from_numpy(samples.mean(axis=1))), sample_rate)
+
+
+def resample(recording: Recording, sample_rate: int) -> Tensor:
+    """(T_wave,) at `sample_rate` Hz; n samples become ceil(n * new / old)."""
+    if recording.sample_rate == sample_rate:
+        return recording.wave
+    wave: Tensor = load_torchaudio().functional.resample(recording.wave, recording.sample_rate, sample_rate)
+    return _within_full_scale(wave)
+
+
+def write_wave(path: Path, wave: Tensor, sample_rate: int) -> None:
+    """Write (T_wave,) in [-1, 1] as a 16-bit WAV or FLAC, by suffix. The file appears whole or not at all.
+
+    Raises:
+        AudioError: for another suffix, a wave that is empty or not finite, or a place that cannot be written.
+    """
+    kind = WRITABLE.get(path.suffix.lower())
+    if kind is None:
+        raise AudioError(f"cannot write {path}: the suffix {path.suffix!r} is not one of {', '.join(WRITABLE)}")
+    if wave.numel() == 0 or not bool(torch.isfinite(wave).all()):
+        raise AudioError(f"cannot write {path}: the wave is empty or holds NaN")
+    # Encoded in memory first: libsndfile does not report every failed write.
+    encoded = io.BytesIO()
+    soundfile.write(encoded, to_int16(wave).cpu().numpy(), sample_rate, format=kind, subtype="PCM_16")
+    try:
+        write_atomically(path, encoded.getvalue())
+    except OSError as error:
+        raise AudioError(write_failure(path, error)) from None
+
+
+def to_int16(wave: Tensor) -> Tensor:
+    """Floats in [-1, 1] -> int16, the inverse of `from_int16`."""
+    return (wave.detach() * 32768).round().clamp(-32768, 32767).to(torch.int16)
+
+
+def from_int16(wave: Tensor) -> Tensor:
+    """16-bit samples -> float32 in [-1, 1)."""
+    return wave.float() / 32768
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file that appears whole or not at all, through a temporary one beside it. Raises OSError."""
+    temporary = path.with_name(f".{path.name[:64]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_failure(path: Path, error: OSError) -> str:
+    """One line: what could not be written, why, and the way out."""
+    reason = WAY_OUT.get(error.errno or 0, (error.strerror or str(error)).lower() + "; choose another folder")
+    return f"cannot write {path}: {reason}"
+
+
+def _within_full_scale(wave: Tensor) -> Tensor:
+    """Scale down what exceeds full scale: float files, and the overshoot of lossy codecs and of resampling."""
+    return wave / wave.abs().max().clamp_min(1.0)
+
+
+def _check_complete(path: Path) -> None:
+    """Refuse a WAV that is shorter than its header says: libsndfile would read what is left as if it were all."""
+    size = path.stat().st_size
+    if size == 0:
+        raise AudioError(f"{path} is an empty file; copy it again or leave it out")
+    with path.open("rb") as file:
+        head = file.read(8)
+    promised = int.from_bytes(head[4:8], "little") + 8
+    # Programs that write to a pipe leave the size at 0 or at its largest value.
+    unknown = promised == 8 or promised > 0xFFFFFF00
+    if head[:4] == b"RIFF" and not unknown and size + 1 < promised:  # the last padding byte is often left out
+        raise AudioError(f"{path} is cut off: {size} of {promised} bytes are there; copy it again")

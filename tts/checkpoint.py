@@ -1,0 +1,174 @@
+"""What a voice on disk holds, and loading it with a clear refusal.
+
+A run folder holds `acoustic/best.safetensors`, `acoustic/last.safetensors` and the same for the vocoder. Each is
+complete in itself: averaged weights, the resolved recipe, the symbol table, and facts (steps, alignment, lengths seen
+in training). Loading executes nothing. Training states (`last.ckpt`) lie beside them and are only for resuming.
+"""
+
+import importlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from tts.config import from_yaml, to_yaml
+from tts.errors import CheckpointError, ConfigError
+from tts.interfaces import AcousticModel, Vocoder
+from tts.settings import Recipe
+
+FORMAT = "tts-half-1"
+Kind = Literal["acoustic", "vocoder"]
+Model = TypeVar("Model", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Half(Generic[Model]):
+    """One half of a voice, as loaded."""
+
+    path: Path
+    recipe: Recipe
+    symbols: tuple[str, ...]  # index = id; empty for a vocoder
+    facts: Mapping[str, Any]
+    model: Model
+
+
+def build_acoustic(recipe: Recipe, n_symbols: int) -> AcousticModel:
+    """The recipe's acoustic model with fresh weights."""
+    model: AcousticModel = importlib.import_module(f"tts.acoustic.{recipe.acoustic.name}").build(
+        recipe.acoustic,
+        n_symbols=n_symbols,
+        n_mels=recipe.audio.n_mels,
+        max_reduction=max(recipe.trainer.acoustic.reduction.values()),
+        silence=math.log(recipe.audio.log_floor),
+    )
+    return model
+
+
+def build_vocoder(recipe: Recipe) -> Vocoder:
+    """The recipe's vocoder with fresh weights."""
+    model: Vocoder = importlib.import_module(f"tts.vocoder.{recipe.vocoder.name}").build(
+        recipe.vocoder, audio=recipe.audio
+    )
+    return model
+
+
+def save_half(
+    path: Path,
+    kind: Kind,
+    weights: Mapping[str, Tensor],
+    recipe: Recipe,
+    *,
+    symbols: tuple[str, ...] = (),
+    facts: Mapping[str, Any],
+) -> None:
+    """Write one half, whole or not at all."""
+    metadata = {
+        "format": FORMAT,
+        "kind": kind,
+        "recipe": to_yaml(recipe),
+        "symbols": json.dumps(symbols),
+        "facts": json.dumps(facts),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}
+    try:
+        save_file(tensors, partial, metadata=metadata)
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise CheckpointError(f"cannot write {path}: {error}; free some space or choose another run= folder") from None
+
+
+def find_half(voice: Path, kind: Kind) -> Path | None:
+    """The file of a half in a run folder: the best one, or else the last one."""
+    return next((p for name in ("best", "last") if (p := voice / kind / f"{name}.safetensors").is_file()), None)
+
+
+def load_acoustic(path: Path) -> Half[AcousticModel]:
+    """Load an acoustic model, ready to speak.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, foreign or of the other half.
+    """
+    recipe, symbols, facts, weights = _read(path, "acoustic")
+    model = build_acoustic(recipe, len(symbols))
+    _fill(model, weights, path)
+    model.reduction = int(facts["reduction"])
+    return Half(path, recipe, symbols, facts, model.eval())
+
+
+def load_vocoder(path: Path) -> Half[Vocoder]:
+    """Load a vocoder, ready to speak. Raises CheckpointError as `load_acoustic` does."""
+    recipe, symbols, facts, weights = _read(path, "vocoder")
+    model = build_vocoder(recipe)
+    _fill(model, weights, path)
+    return Half(path, recipe, symbols, facts, model.eval())
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """The facts of a half without its weights."""
+    facts: dict[str, Any] = json.loads(_metadata(path)["facts"])
+    return facts
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        raise CheckpointError(
+            f"there is no checkpoint {path}; train it first: python train.py recipe={path.parents[1]}"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is damaged or no safetensors file ({error}); copy it again or train on"
+        ) from None
+    if metadata.get("format") != FORMAT:
+        said = metadata.get("format", "none")
+        raise CheckpointError(f"{path} was not written by this program (format {said}, expected {FORMAT})")
+    return metadata
+
+
+def _read(path: Path, kind: Kind) -> tuple[Recipe, tuple[str, ...], dict[str, Any], dict[str, Tensor]]:
+    metadata = _metadata(path)
+    if metadata["kind"] != kind:
+        raise CheckpointError(f"{path} holds a {metadata['kind']}, not a {kind}: the folders were mixed up")
+    try:
+        recipe = from_yaml(Recipe, metadata["recipe"], str(path))
+    except ConfigError as error:
+        raise CheckpointError(f"{path} is of another version of this program: {error}") from None
+    with safe_open(path, framework="pt") as file:
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    return recipe, tuple(json.loads(metadata["symbols"])), json.loads(metadata["facts"]), weights
+
+
+def _fill(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        detail = str(error).splitlines()[-1].strip()
+        raise CheckpointError(f"the weights in {path} do not fit its own recipe: {detail}") from None
+
+
+def save_training_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a training state, whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        torch.save(dict(state), partial)
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:
+        partial.unlink(missing_ok=True)
+        raise CheckpointError(f"cannot write {path}: {first(error)}; free some space, then resume the run") from None
+
+
+def first(error: Exception) -> str:
+    """The first line of an error's message."""
+    return str(error).splitlines()[0]

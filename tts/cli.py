@@ -1,0 +1,294 @@
+"""The commands. `python -m tts COMMAND`, `tts COMMAND`; train.py and synthesize.py are the first two.
+
+Nothing here imports torch before a command really starts, so that help and errors come at once.
+"""
+
+import difflib
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from tts.errors import ConfigError, TTSError
+
+TRAIN_HELP = """\
+Train a voice from a recipe.
+
+  python train.py                              list the recipes
+  python train.py recipe=NAME [key=value ...]  train: prepare the corpus, then both halves
+  python train.py recipe=runs/NAME             go on where a run stopped (Ctrl-C, a crash, or to train longer)
+  python train.py recipe=runs/NAME/recipe.yaml repeat a run from the start in a new folder
+
+A recipe is a file in recipes/ (or a path), made of parts from configs/. Any key can be set here:
+
+  run=runs/mine                 the run's folder; default runs/NAME
+  stages=[prepare,acoustic]     some of prepare, acoustic, vocoder
+  data.root=/data/LJSpeech-1.1  the corpus
+  text=characters               another part: configs/text/characters.yaml
+  acoustic.attention.name=dynamic_convolution
+  trainer.acoustic.max_steps=50000  trainer.vocoder.max_minutes=600
+
+The run's resolved recipe is RUN/recipe.yaml: every key with its value. Watch with: tensorboard --logdir runs"""
+
+SYNTHESIZE_HELP = """\
+Speak a text with a trained voice.
+
+  python synthesize.py "text" [key=value ...]
+  python synthesize.py file=story.txt out=story.flac
+  echo "text" | python synthesize.py -
+
+  voice=runs/NAME     a run folder; default: the newest run, or else the shipped voice
+  out=hello.wav       WAV or FLAC; default speech.wav
+  seed=0              another seed, another reading; the same seed, the same samples
+  vocoder=griffin_lim speak without the trained vocoder: quick, less natural
+  device=cpu          or cuda
+  plot=true           also write a picture of each sentence's mel and alignment beside out
+  report=FILE.json    what was spoken, for programs: word times, stop reasons, real-time factor
+
+Inline pronunciation: "{HH AH0 L OW1} world" (ARPAbet, stress 0-2 on vowels)."""
+
+COMMANDS_HELP = """\
+Text to speech you train yourself.
+
+  tts train       train a voice from a recipe      (train.py)
+  tts synthesize  speak a text with a trained one  (synthesize.py)
+  tts demo        make a corpus, train both halves on it, measure and speak: minutes on two cores
+
+`tts COMMAND --help` teaches."""
+
+DEMO_HELP = """\
+The whole chain in minutes: a corpus spoken by espeak-ng, both halves trained on it, measured and speaking.
+
+  python -m tts demo [key=value ...]   keys as in `python train.py recipe=demo`"""
+
+OPTIONS = ("voice", "out", "seed", "vocoder", "device", "plot", "report", "file")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carry out a command line; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    commands: dict[str, Callable[[Sequence[str]], int]] = {"train": train, "synthesize": synthesize, "demo": demo}
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(COMMANDS_HELP)
+        return 0
+    name, *rest = arguments
+    if name not in commands:
+        return complain(f"unknown command {name!r}{_nearest(name, commands)}; `tts --help` lists them")
+    try:
+        return commands[name](rest)
+    except TTSError as error:
+        return complain(str(error))
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return complain(f"{where}{error.strerror or error}; check the path, its permissions and the free space")
+    except KeyboardInterrupt:
+        return complain("interrupted", code=128 + signal.SIGINT)
+
+
+def complain(message: str, code: int = 2) -> int:
+    """Print one line to standard error."""
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    return code
+
+
+def say(line: str) -> None:
+    """Tell the user, at once also where the output is a pipe."""
+    print(line, flush=True)
+
+
+def train(arguments: Sequence[str]) -> int:
+    """`train.py`."""
+    if any(argument in ("-h", "--help") for argument in arguments):
+        print(TRAIN_HELP)
+        return 0
+    if not arguments:
+        list_recipes()
+        return 0
+    options, overrides = _take(arguments, ("recipe", "run"))
+    if "recipe" not in options:
+        raise ConfigError("which recipe? python train.py recipe=NAME; `python train.py` lists them")
+    from tts.runs import plan_run
+
+    plan = plan_run(options["recipe"], overrides, options.get("run", ""))
+    say(f"{'going on with' if plan.resumed else 'run'} {plan.run}; watch with: tensorboard --logdir {plan.run.parent}")
+    from tts.training.pipeline import carry_out
+
+    if not carry_out(plan, say):
+        return 128 + signal.SIGINT
+    if (plan.run / "acoustic").is_dir():
+        say(f'speak: python synthesize.py "Hello world." voice={plan.run}')
+    return 0
+
+
+def list_recipes() -> None:
+    """A line for each recipe."""
+    from tts.config import recipe_files, recipe_summary
+
+    files = recipe_files()
+    width = max(len(file.stem) for file in files)
+    print("Recipes (python train.py recipe=NAME; --help tells more):\n")
+    for file in files:
+        print(f"  {file.stem:{width}}  {recipe_summary(file)}")
+
+
+def synthesize(arguments: Sequence[str]) -> int:
+    """`synthesize.py`."""
+    if not arguments or any(argument in ("-h", "--help") for argument in arguments):
+        print(SYNTHESIZE_HELP)
+        return 0
+    options, texts = _take(arguments, OPTIONS)
+    text = _text(options, texts)
+    out = Path(options.get("out", "speech.wav"))
+    seed = _number(options.get("seed", "0"), "seed")
+    plot = _flag(options.get("plot", "false"), "plot")
+    report = Path(options["report"]) if "report" in options else None
+    if out.suffix.lower() not in (".wav", ".flac"):
+        raise ConfigError(f"out={out}: the name must end in .wav or .flac")
+    for path in (out, *([report] if report else [])):
+        check_writable(path)
+    if options.get("vocoder", "griffin_lim") != "griffin_lim":
+        raise ConfigError(f"vocoder={options['vocoder']}: griffin_lim, or leave it out for the voice's own")
+    from tts.runs import newest_voice
+
+    voice = Path(options["voice"]) if "voice" in options else newest_voice()
+    if not voice.is_dir():
+        raise ConfigError(f"voice={voice} is no folder; a voice is a run folder such as runs/demo")
+    from tts.audio.files import write_wave
+    from tts.synthesis import Synthesizer
+
+    synthesizer = Synthesizer.load(voice, vocoder=options.get("vocoder", ""), device=options.get("device", "cpu"))
+    if not synthesizer.vocoder.trainable:
+        say(f"{voice}: speaking with Griffin-Lim" + ("" if "vocoder" in options else ", it has no trained vocoder yet"))
+    speech = synthesizer.speak(text, seed=seed, progress=progress_line())
+    write_wave(out, speech.wave, speech.sample_rate)
+    for number, sentence in enumerate(speech.sentences, 1):
+        print(f"{number}. {sentence.text}  [{sentence.seconds:.2f} s]")
+        if sentence.guessed:
+            print(f"   guessed the pronunciation of: {', '.join(sentence.guessed)}")
+        if sentence.skipped:
+            print(f"   could not be read and was left out: {' '.join(sentence.skipped)}")
+        if sentence.stop_reason != "stop":
+            print(f"   warning: this sentence did not stop by itself: {sentence.text!r}")
+        for what, words in (("missed", sentence.missed), ("repeated", sentence.repeated)):
+            if words:
+                print(f"   warning: {what} words: {', '.join(words)}")
+    for stretch in speech.unspoken:
+        print(f"   nothing to pronounce in {stretch!r}")
+    if plot:
+        _plot(out, speech)
+    if report:
+        content = {
+            "seconds": round(speech.seconds, 4),
+            "rtf": round(speech.rtf, 4),
+            "sentences": [asdict(sentence) for sentence in speech.sentences],
+        }
+        report.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    say(f"{out}: {speech.seconds:.2f} s, real-time factor {speech.rtf:.2f}")
+    return 0
+
+
+def demo(arguments: Sequence[str]) -> int:
+    """`tts demo`: train recipe=demo, then measure it and let it speak."""
+    if any(argument in ("-h", "--help") for argument in arguments):
+        print(DEMO_HELP)
+        return 0
+    options, overrides = _take(arguments, ("recipe", "run"))
+    from tts.runs import plan_run
+
+    plan = plan_run(options.get("recipe", "demo"), overrides, options.get("run", ""))
+    from tts.evaluation.demo import measure_demo
+    from tts.training.pipeline import carry_out
+
+    if not carry_out(plan, say):
+        return 128 + signal.SIGINT
+    for line in measure_demo(plan.run, progress_line()):
+        say(line)
+    return 0
+
+
+def check_writable(path: Path) -> None:
+    """Refuse an output path before minutes are spent on what should go there."""
+    folder = path.parent
+    if not folder.is_dir():
+        raise ConfigError(f"{path}: the folder {folder} does not exist; create it or choose another")
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; name a file")
+    if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise ConfigError(f"{path}: no permission to write there; choose another folder")
+
+
+def progress_line() -> Callable[[str, float], None] | None:
+    """A line that counts up while a text is spoken, on a terminal only."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(what: str, share: float) -> None:
+        end = "\r" if share < 1 else "\r\033[K"
+        print(f"\r\033[K{what} {share:4.0%}", end=end, file=sys.stderr, flush=True)
+
+    return show
+
+
+def _plot(out: Path, speech: "object") -> None:
+    from tts.synthesis import Speech
+    from tts.training.figures import sentence_figure
+
+    assert isinstance(speech, Speech)
+    for number, (sentence, made) in enumerate(zip(speech.sentences, speech.decoded, strict=True), 1):
+        name = out.with_suffix(".png") if len(speech.decoded) == 1 else out.with_name(f"{out.stem}-{number}.png")
+        symbols = ["space" if symbol == "" else symbol for symbol in sentence.phones.split(" ")]
+        sentence_figure(made.alignment, made.mel, symbols, sentence.text).savefig(name, dpi=120)
+        say(f"{name}: mel and alignment")
+
+
+def _take(arguments: Sequence[str], names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Split `name=value` for the given names from everything else."""
+    options: dict[str, str] = {}
+    rest: list[str] = []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if equals and name in names:
+            options[name] = value
+        else:
+            rest.append(argument)
+    return options, rest
+
+
+def _text(options: dict[str, str], texts: Sequence[str]) -> str:
+    """The text from its argument, a file or standard input."""
+    for text in texts:
+        if re.fullmatch(r"--?[a-z]+.*|[a-z_.]+=\S*", text):
+            name = text.lstrip("-").partition("=")[0]
+            raise ConfigError(f"unknown option {text!r}{_nearest(name, OPTIONS)}; --help lists them")
+    if "file" in options and texts:
+        raise ConfigError("give either a text or file=, not both")
+    if "file" in options:
+        path = Path(options["file"])
+        try:
+            return path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise ConfigError(f"{path} is not UTF-8 text; convert it first") from None
+    if list(texts) == ["-"]:
+        return sys.stdin.read()
+    return " ".join(texts)
+
+
+def _number(value: str, name: str) -> int:
+    if not re.fullmatch(r"\d{1,18}", value):
+        raise ConfigError(f"{name}={value}: a whole number from 0 on is needed")
+    return int(value)
+
+
+def _flag(value: str, name: str) -> bool:
+    if value not in ("true", "false"):
+        raise ConfigError(f"{name}={value}: true or false")
+    return value == "true"
+
+
+def _nearest(word: str, choices: Sequence[str] | dict[str, Callable[[Sequence[str]], int]]) -> str:
+    close = difflib.get_close_matches(word, list(choices), n=1)
+    return f"; did you mean {close[0]}?" if close else ""

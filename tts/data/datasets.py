@@ -1,0 +1,108 @@
+"""Prepared clips as training items, and items as batches.
+
+Shapes: B batch, T_text symbols, T_mel frames, T_wave samples.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Dataset
+
+from tts.audio.mel import silence_value
+from tts.batch import AcousticBatch, VocoderBatch
+from tts.data.cache import load_mel, load_wave
+from tts.data.manifest import Clip
+from tts.settings import AudioConfig
+
+
+class AcousticItem(NamedTuple):
+    """One clip for the acoustic model."""
+
+    id: str
+    text_ids: Tensor  # (T_text,) int64
+    mel: Tensor  # (n_mels, T_mel)
+
+
+class Segment(NamedTuple):
+    """A part of one clip for the vocoder, aligned as `VocoderBatch` says."""
+
+    id: str
+    wave: Tensor  # (T_wave,)
+    mel: Tensor  # (n_mels, T_wave / hop + 2 * mel_context)
+
+
+class AcousticDataset(Dataset[AcousticItem]):
+    """Clips by index."""
+
+    def __init__(self, clips: Sequence[Clip], audio: AudioConfig):
+        self.clips = clips
+        self.audio = audio
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> AcousticItem:
+        clip = self.clips[index]
+        return AcousticItem(clip.id, torch.tensor(clip.ids), load_mel(clip.cache_file))
+
+
+def collate_acoustic(items: Sequence[AcousticItem], audio: AudioConfig) -> AcousticBatch:
+    """Pad texts with 0 and mels with the log floor."""
+    mels = pad_sequence([item.mel.T for item in items], batch_first=True, padding_value=silence_value(audio))
+    return AcousticBatch(
+        ids=[item.id for item in items],
+        text_ids=pad_sequence([item.text_ids for item in items], batch_first=True),
+        text_lengths=torch.tensor([len(item.text_ids) for item in items]),
+        mel=mels.transpose(1, 2).contiguous(),
+        mel_lengths=torch.tensor([item.mel.shape[1] for item in items]),
+    ).validate()
+
+
+class SegmentDataset(Dataset[Segment]):
+    """Segments by (index of the clip, first frame that counts).
+
+    The wave spans `left_context_frames + segment_frames` frames and begins with the context; the mel has `mel_context`
+    frames more on either side. Outside of the clip there are zeros, and the log floor.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        audio: AudioConfig,
+        *,
+        segment_frames: int,
+        mel_context: int,
+        left_context_frames: int,
+    ):
+        self.clips = clips
+        self.audio = audio
+        self.segment_frames = segment_frames
+        self.mel_context = mel_context
+        self.left_context_frames = left_context_frames
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, place: tuple[int, int]) -> Segment:
+        index, first_frame = place
+        clip, hop = self.clips[index], self.audio.hop_length
+        start, end = first_frame - self.left_context_frames, first_frame + self.segment_frames
+        wave = load_wave(clip.cache_file, max(0, start * hop), min(end * hop, clip.n_samples))
+        wave = F.pad(wave, (max(0, -start * hop), max(0, end * hop - clip.n_samples)))
+        start, end = start - self.mel_context, end + self.mel_context
+        mel = load_mel(clip.cache_file, max(0, start), min(end, clip.n_frames))
+        mel = F.pad(mel, (max(0, -start), max(0, end - clip.n_frames)), value=silence_value(self.audio))
+        return Segment(clip.id, wave, mel)
+
+    def collate(self, segments: Sequence[Segment]) -> VocoderBatch:
+        """Segments are of one size: nothing is padded."""
+        return VocoderBatch(
+            wave=torch.stack([segment.wave for segment in segments]),
+            mel=torch.stack([segment.mel for segment in segments]),
+            loss_from=self.left_context_frames * self.audio.hop_length,
+            ids=[segment.id for segment in segments],
+        ).validate()

@@ -1,0 +1,52 @@
+"""Endless loaders of training batches; `start=n` continues with the batch of step n."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from torch.utils.data import DataLoader
+
+from tts.data.datasets import AcousticDataset, AcousticItem, Segment, SegmentDataset, collate_acoustic
+from tts.data.manifest import Clip
+from tts.data.sampler import LengthBatches, SegmentBatches
+from tts.settings import AcousticStage, AudioConfig, VocoderStage
+
+
+def acoustic_loader(
+    clips: Sequence[Clip], audio: AudioConfig, stage: AcousticStage, seed: int, start: int = 0
+) -> "DataLoader[AcousticItem]":
+    """Yields an `AcousticBatch` of clips of similar length, endlessly."""
+    lengths = [clip.n_frames for clip in clips]
+    return DataLoader(
+        AcousticDataset(clips, audio),
+        batch_sampler=LengthBatches(lengths, stage.batch_size, stage.batch_frames, seed, start),
+        collate_fn=partial(collate_acoustic, audio=audio),
+        num_workers=stage.loader_workers,
+        persistent_workers=stage.loader_workers > 0,
+    )
+
+
+def vocoder_loader(
+    clips: Sequence[Clip],
+    audio: AudioConfig,
+    stage: VocoderStage,
+    mel_context: int,
+    left_context_frames: int,
+    seed: int,
+    start: int = 0,
+) -> "DataLoader[Segment]":
+    """Yields a `VocoderBatch` of random segments, endlessly."""
+    dataset = SegmentDataset(
+        clips,
+        audio,
+        segment_frames=stage.segment_frames,
+        mel_context=mel_context,
+        left_context_frames=left_context_frames,
+    )
+    n_frames = [clip.n_frames for clip in clips]
+    return DataLoader(
+        dataset,
+        batch_sampler=SegmentBatches(n_frames, stage.batch_size, stage.segment_frames, seed, start),
+        collate_fn=dataset.collate,
+        num_workers=stage.loader_workers,
+        persistent_workers=stage.loader_workers > 0,
+    )

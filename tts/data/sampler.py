@@ -1,0 +1,85 @@
+"""Which clips make up which batch: endless sequences in which batch n depends on the seed and n alone.
+
+A training that resumes at step n passes `start=n` and goes on exactly where it was, whatever it had read ahead.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, count
+
+from torch.utils.data import Sampler
+
+LENGTH_JITTER = 0.1  # lengths are taken up to this share longer or shorter, so that batches differ between epochs
+
+
+class LengthBatches(Sampler[list[int]]):
+    """Endless batches of clips of similar length; every epoch has every clip once.
+
+    Args:
+        lengths: frames of each clip.
+        batch_size: clips of a batch at most.
+        batch_frames: frames of a batch at most, padding included; a longer clip is a batch of its own.
+        seed: of the order.
+        start: number of the first batch.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, batch_frames: int, seed: int, start: int = 0):
+        assert len(lengths) > 0, "there is something to draw from"
+        self.lengths = lengths
+        self.batch_size = batch_size
+        self.batch_frames = batch_frames
+        self.seed = seed
+        self.start = start
+
+    def __iter__(self) -> Iterator[list[int]]:
+        skip = self.start
+        for epoch in count():
+            batches = self.epoch(epoch)
+            yield from batches[skip:]
+            skip = max(0, skip - len(batches))
+
+    def epoch(self, number: int) -> list[list[int]]:
+        """The batches of one epoch, in order."""
+        rng = random.Random(f"lengths {self.seed} {number}")
+        jittered = [length * rng.uniform(1 - LENGTH_JITTER, 1 + LENGTH_JITTER) for length in self.lengths]
+        batches: list[list[int]] = []
+        longest = 0
+        for index in sorted(range(len(jittered)), key=jittered.__getitem__):
+            longest = max(longest, self.lengths[index])
+            full = not batches or len(batches[-1]) == self.batch_size
+            if full or longest * (len(batches[-1]) + 1) > self.batch_frames:
+                batches.append([])
+                longest = self.lengths[index]
+            batches[-1].append(index)
+        rng.shuffle(batches)
+        return batches
+
+
+class SegmentBatches(Sampler[list[tuple[int, int]]]):
+    """Endless batches of segments: (index of the clip, first frame), so that every part of the corpus is as likely.
+
+    Args:
+        n_frames: of each clip.
+        batch_size: segments of a batch.
+        segment_frames: frames of a segment; a shorter clip is taken from its beginning.
+        seed: of the draw.
+        start: number of the first batch.
+    """
+
+    def __init__(self, n_frames: Sequence[int], batch_size: int, segment_frames: int, seed: int, start: int = 0):
+        assert len(n_frames) > 0, "there is something to draw from"
+        self.n_frames = n_frames
+        self.batch_size = batch_size
+        self.segment_frames = segment_frames
+        self.seed = seed
+        self.start = start
+        self.cumulative = list(accumulate(n_frames))
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        return (self.batch(number) for number in count(self.start))
+
+    def batch(self, number: int) -> list[tuple[int, int]]:
+        """Batch `number`, the first being 0."""
+        rng = random.Random(f"segments {self.seed} {number}")
+        clips = rng.choices(range(len(self.n_frames)), cum_weights=self.cumulative, k=self.batch_size)
+        return [(clip, rng.randint(0, max(0, self.n_frames[clip] - self.segment_frames))) for clip in clips]

@@ -1,0 +1,285 @@
+"""From text to waveform: the only path. Commands, validation and tests all speak through `Synthesizer`.
+
+Shapes: T_text symbols, T_mel frames, T_wave samples of one sentence.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from tts.alignment import WordsReport, words_attended
+from tts.checkpoint import find_half, load_acoustic, load_vocoder
+from tts.errors import CheckpointError, NothingToSayError
+from tts.interfaces import AcousticModel, Vocoder
+from tts.settings import AudioConfig
+from tts.text.frontend import EncodedText, Frontend, WordSpan
+from tts.text.split import split_sentences
+
+PAUSE_SECONDS = 0.25  # between sentences
+BATCH = 16  # sentences decoded at once
+ROOM = 40  # frames a decode may take beyond what the slowest training clip would need
+
+Progress = Callable[[str, float], None]  # what is being done, share done in [0, 1]
+
+
+class Encoded(Protocol):
+    """A text ready for the acoustic model: an `EncodedText`, or a prepared clip."""
+
+    @property
+    def ids(self) -> Sequence[int]: ...  # noqa: D102
+    @property
+    def words(self) -> Sequence[WordSpan]: ...  # noqa: D102
+
+
+class Decoded(NamedTuple):
+    """What the acoustic model made of one text."""
+
+    mel: Tensor  # (n_mels, T_mel) contract units
+    alignment: Tensor  # (T_text, T_mel)
+    stop_probability: Tensor  # (T_mel,)
+    stop_reason: Literal["stop", "limit"]
+    words: WordsReport
+
+    @property
+    def failed(self) -> bool:
+        """It did not stop by itself, or missed, repeated or shuffled words."""
+        return self.stop_reason != "stop" or not self.words.in_order or bool(self.words.missed or self.words.repeated)
+
+
+@dataclass
+class Sentence:
+    """One sentence as it was spoken."""
+
+    text: str
+    phones: str
+    seconds: float
+    stop_reason: str
+    tries: int
+    missed: list[str]
+    repeated: list[str]
+    words: list[dict[str, str | float]]  # word, start, end; seconds from the start of the whole speech
+    guessed: list[str] = field(default_factory=list)  # words whose pronunciation no dictionary has
+    skipped: list[str] = field(default_factory=list)  # characters that cannot be spoken
+
+
+@dataclass
+class Speech:
+    """A whole text as it was spoken."""
+
+    wave: Tensor  # (T_wave,) in [-1, 1]
+    sample_rate: int
+    sentences: list[Sentence]
+    unspoken: list[str]  # stretches of the text with nothing to pronounce
+    decoded: list[Decoded]
+    compute_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """Duration of the speech."""
+        return len(self.wave) / self.sample_rate
+
+    @property
+    def rtf(self) -> float:
+        """Real-time factor: seconds of computing per second of speech."""
+        return self.compute_seconds / self.seconds
+
+
+class Synthesizer:
+    """Speaks with one acoustic model and one vocoder."""
+
+    def __init__(
+        self,
+        acoustic: AcousticModel,
+        vocoder: Vocoder,
+        frontend: Frontend,
+        audio: AudioConfig,
+        *,
+        frames_per_symbol: float,
+        device: str = "cpu",
+    ):
+        """frames_per_symbol: the slowest seen in training; twice that is the limit of a decode."""
+        self.acoustic = acoustic.to(device)
+        self.vocoder = vocoder.to(device)
+        self.frontend = frontend
+        self.audio = audio
+        self.frames_per_symbol = frames_per_symbol
+        self.device = device
+
+    @classmethod
+    def load(cls, voice: Path, *, vocoder: str = "", device: str = "cpu") -> "Synthesizer":
+        """Load a run folder. Without a trained vocoder, or with vocoder="griffin_lim", Griffin-Lim speaks.
+
+        Raises:
+            CheckpointError: if a half is missing or foreign, or the two disagree on what a mel is.
+        """
+        path = find_half(voice, "acoustic")
+        if path is None:
+            hint = (
+                f"python train.py recipe={voice}"
+                if (voice / "recipe.yaml").is_file()
+                else "python train.py recipe=demo"
+            )
+            raise CheckpointError(f"{voice} holds no trained acoustic model; train one: {hint}")
+        half = load_acoustic(path)
+        other = None if vocoder == "griffin_lim" else find_half(voice, "vocoder")
+        speaker: Vocoder
+        if other is None:
+            from tts.vocoder import griffin_lim
+
+            speaker = griffin_lim.build(griffin_lim.Config(), audio=half.recipe.audio)
+        else:
+            vocoder_half = load_vocoder(other)
+            check_contracts(half.recipe.audio, path, vocoder_half.recipe.audio, other)
+            speaker = vocoder_half.model
+        frontend = Frontend(half.recipe.text, symbols=half.symbols)
+        return cls(
+            half.model,
+            speaker,
+            frontend,
+            half.recipe.audio,
+            frames_per_symbol=float(half.facts["frames_per_symbol"]),
+            device=device,
+        )
+
+    @torch.inference_mode()
+    def decode(self, texts: Sequence[Encoded], *, seed: int = 0, progress: Progress | None = None) -> list[Decoded]:
+        """Free-running decodes, in batches; each depends on its own text and the seed only."""
+        decoded: list[Decoded] = []
+        for first in range(0, len(texts), BATCH):
+            batch = texts[first : first + BATCH]
+            limits = [int(2 * self.frames_per_symbol * len(text.ids)) + ROOM for text in batch]
+            lengths = torch.tensor([len(text.ids) for text in batch])
+            ids = torch.zeros(len(batch), int(lengths.max()), dtype=torch.long)
+            for row, text in enumerate(batch):
+                ids[row, : len(text.ids)] = torch.tensor(text.ids)
+            report = _share(progress, "decoding", first, len(batch), len(texts), max(limits))
+            made = self.acoustic.generate(
+                ids.to(self.device),
+                lengths.to(self.device),
+                seeds=[text_seed(seed, text.ids) for text in batch],
+                max_frames=limits,
+                progress=report,
+            )
+            for row, text in enumerate(batch):
+                n = int(made.mel_lengths[row])
+                alignment = made.alignment[row, : len(text.ids), :n].float().cpu()
+                decoded.append(
+                    Decoded(
+                        mel=made.mel[row, :, :n].float().cpu(),
+                        alignment=alignment,
+                        stop_probability=made.stop_probability[row, :n].float().cpu(),
+                        stop_reason="stop" if bool(made.stopped[row]) else "limit",
+                        words=words_attended(alignment, text.words),
+                    )
+                )
+        return decoded
+
+    @torch.inference_mode()
+    def vocode(self, mels: Sequence[Tensor], *, seeds: Sequence[int], progress: Progress | None = None) -> list[Tensor]:
+        """(n_mels, T_mel) mels in contract units -> waves of T_mel * hop samples, in one batch."""
+        lengths = torch.tensor([mel.shape[1] for mel in mels])
+        padded = torch.stack([_pad_right(mel, int(lengths.max())) for mel in mels])
+        longest = int(lengths.max()) * self.audio.hop_length
+        report = _share(progress, "vocoding", 0, 1, 1, longest)
+        waves = self.vocoder.generate(
+            padded.to(self.device), lengths.to(self.device), seeds=list(seeds), progress=report
+        )
+        return [wave[: int(n) * self.audio.hop_length].float().cpu() for wave, n in zip(waves, lengths, strict=True)]
+
+    def speak(self, text: str, *, seed: int = 0, progress: Progress | None = None) -> Speech:
+        """Speak a text of any length, sentence by sentence.
+
+        Raises:
+            TextError: if there is nothing to speak, or a symbol the voice does not have.
+        """
+        began = time.perf_counter()
+        sentences = split_sentences(text) or [text]  # an empty text gets the frontend's own error
+        encoded, unspoken = self._encode(sentences)
+        decoded = self.decode(encoded, seed=seed, progress=progress)
+        seeds = [text_seed(seed, e.ids) for e in encoded]
+        waves = self.vocode([d.mel for d in decoded], seeds=seeds, progress=progress)
+        pause = torch.zeros(round(PAUSE_SECONDS * self.audio.sample_rate))
+        pieces: list[Tensor] = []
+        spoken: list[Sentence] = []
+        offset = 0.0
+        for number, (source, made, wave) in enumerate(zip(encoded, decoded, waves, strict=True)):
+            if number:
+                pieces.append(pause)
+                offset += PAUSE_SECONDS
+            pieces.append(wave)
+            step = self.audio.frame_seconds
+            spoken.append(
+                Sentence(
+                    text=source.text,
+                    phones=" ".join(source.symbols),
+                    seconds=round(len(wave) / self.audio.sample_rate, 4),
+                    stop_reason=made.stop_reason,
+                    tries=1,
+                    missed=list(made.words.missed),
+                    repeated=list(made.words.repeated),
+                    words=[
+                        {
+                            "word": word.word,
+                            "start": round(offset + word.start_frame * step, 3),
+                            "end": round(offset + word.end_frame * step, 3),
+                        }
+                        for word in made.words.times
+                    ],
+                    guessed=list(source.guessed),
+                    skipped=list(source.skipped),
+                )
+            )
+            offset += len(wave) / self.audio.sample_rate
+        whole = torch.cat(pieces).clamp(-1, 1)
+        return Speech(whole, self.audio.sample_rate, spoken, unspoken, decoded, time.perf_counter() - began)
+
+    def _encode(self, sentences: Sequence[str]) -> tuple[list[EncodedText], list[str]]:
+        """The sentences that can be spoken, and those with nothing to say; an error if there are only such."""
+        encoded: list[EncodedText] = []
+        unspoken: list[str] = []
+        for sentence in sentences:
+            try:
+                encoded.append(self.frontend(sentence))
+            except NothingToSayError:
+                unspoken.append(sentence)
+                if len(unspoken) == len(sentences):
+                    raise
+        return encoded, unspoken
+
+
+def check_contracts(mine: AudioConfig, mine_path: Path, theirs: AudioConfig, theirs_path: Path) -> None:
+    """Refuse two halves that disagree on what a mel is."""
+    if mine.fingerprint != theirs.fingerprint:
+        raise CheckpointError(
+            f"{mine_path} and {theirs_path} disagree on the mel: {mine.difference(theirs)}; "
+            "train one of them with the other's audio settings"
+        )
+
+
+def text_seed(seed: int, ids: Sequence[int]) -> int:
+    """A seed of the sentence's own: what else is spoken changes nothing."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{list(ids)}".encode()).digest()[:7], "big")
+
+
+def _pad_right(mel: Tensor, length: int) -> Tensor:
+    """Repeat the last frame up to `length`; the vocoder ignores what lies behind a row's own length."""
+    return torch.cat([mel, mel[:, -1:].expand(-1, length - mel.shape[1])], dim=1)
+
+
+def _share(
+    progress: Progress | None, what: str, first: int, count: int, total: int, longest: int
+) -> Callable[[int], None] | None:
+    """Turn a count of frames or samples into a share of the whole work."""
+    if progress is None:
+        return None
+
+    def report(done: int) -> None:
+        progress(what, (first + count * min(1.0, done / longest)) / total)
+
+    return report

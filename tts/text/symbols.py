@@ -1,0 +1,50 @@
+"""The symbols a model reads: ARPAbet with stress (as CMUdict writes it) or letters, and the marks both share.
+
+The tables are frozen: a symbol's place is its id in every trained voice. A change is a new VERSION.
+"""
+
+from typing import Literal
+
+from tts.errors import TextError
+
+VERSION = 1  # of the tables and of what the frontend does with a text
+
+PADDING = "_"
+END = "~"
+BOUNDARY = " "
+MARKS = (",", ".", "?", "!", ";", ":", "-")  # "-" is a dash between words; hyphens within words are boundaries
+
+_VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW")
+_CONSONANTS = (*"BDFGKLMNPRSTVWYZ", "CH", "DH", "HH", "JH", "NG", "SH", "TH", "ZH")
+PHONES = tuple(sorted([vowel + stress for vowel in _VOWELS for stress in "012"] + [*_CONSONANTS]))
+LETTERS = (*"abcdefghijklmnopqrstuvwxyz", "'")
+
+_SHARED = (PADDING, END, BOUNDARY, *MARKS)
+TABLES = {"phonemes": (*_SHARED, *PHONES), "characters": (*_SHARED, *LETTERS)}
+_KNOWN = frozenset(PHONES)
+
+
+def symbol_table(units: Literal["phonemes", "characters"]) -> tuple[str, ...]:
+    """All symbols of the current version; the index is the id."""
+    return TABLES[units]
+
+
+def parse_phones(text: str, where: str) -> tuple[str, ...]:
+    """ARPAbet phones from `HH AH0 L OW1`.
+
+    Args:
+        text: phones with spaces between.
+        where: what the phones belong to, for the message.
+
+    Raises:
+        TextError: if there is none, or one is not ARPAbet with stress.
+    """
+    phones = tuple(text.split())
+    if not phones:
+        raise TextError(f"{where}: no phones; write ARPAbet with stress, e.g. HH AH0 L OW1")
+    for phone in phones:
+        if phone in _VOWELS:
+            raise TextError(f"{where}: vowel {phone!r} needs its stress: {phone}0, {phone}1 or {phone}2")
+        if phone not in _KNOWN:
+            raise TextError(f"{where}: unknown phone {phone!r}; phones are ARPAbet with stress, e.g. HH AH0 L OW1")
+    return phones

@@ -1,0 +1,167 @@
+"""What watches a training: the line that tells how it goes, and the keeper of its checkpoints."""
+
+import signal
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning.pytorch as pl
+from tqdm import tqdm
+
+from tts.checkpoint import save_half, save_training_state
+from tts.settings import Recipe
+from tts.training.task import Task
+
+WINDOW = 50  # steps over which speed and waiting are averaged
+QUIET_SECONDS = 15.0  # between lines where the output is no terminal
+
+
+class Keeper(pl.Callback):
+    """Saves last and best, on plan, at the end and on Ctrl-C; stops when the time is up."""
+
+    def __init__(self, folder: Path, recipe: Recipe, symbols: tuple[str, ...], max_minutes: float, every: int):
+        self.folder = folder
+        self.recipe = recipe
+        self.symbols = symbols
+        self.max_minutes = max_minutes
+        self.every = every
+        self.interrupted = False
+        self._saved_step = -1
+        self._began = 0.0
+        self._minutes_before = 0.0
+        self._old_handler: Any = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Task)
+        self._began = time.monotonic()
+        self._minutes_before = pl_module.minutes
+        self._saved_step = trainer.global_step
+        self._old_handler = signal.signal(signal.SIGINT, self._on_interrupt)
+
+    def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
+        """The first Ctrl-C lets the step finish and saves; a second one stops at once."""
+        self.interrupted = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, Task)
+        pl_module.minutes = self._minutes_before + (time.monotonic() - self._began) / 60
+        out_of_time = 0 < self.max_minutes <= pl_module.minutes
+        if self.interrupted or out_of_time:
+            trainer.should_stop = True
+        step = trainer.global_step
+        if step % self.every == 0 and step != self._saved_step:
+            self.save(trainer, pl_module)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Task)
+        if not trainer.sanity_checking and pl_module.score is not None and pl_module.score == pl_module.best:
+            self._export(pl_module, "best")
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Task)
+        self.save(trainer, pl_module)
+        signal.signal(signal.SIGINT, self._old_handler)
+
+    def save(self, trainer: pl.Trainer, task: Task) -> None:
+        """Write the training state and the newest voice half."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        save_training_state(self.folder / "last.ckpt", trainer._checkpoint_connector.dump_checkpoint(False))
+        self._export(task, "last")
+        self._saved_step = trainer.global_step
+
+    def _export(self, task: Task, name: str) -> None:
+        assert task.kind in ("acoustic", "vocoder")
+        save_half(
+            self.folder / f"{name}.safetensors",
+            "acoustic" if task.kind == "acoustic" else "vocoder",
+            task.ema.average,
+            self.recipe,
+            symbols=self.symbols,
+            facts=task.export_facts(),
+        )
+
+
+class ProgressLine(pl.Callback):
+    """Step, steps a second, share of time spent waiting for data, losses, alignment health in a word."""
+
+    def __init__(self, total: int, title: str):
+        self.total = total
+        self.title = title
+        self.bar: tqdm[Any] | None = None
+        self._ends: deque[float] = deque(maxlen=WINDOW + 1)
+        self._waits: deque[float] = deque(maxlen=WINDOW)
+        self._quiet_since = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if sys.stderr.isatty():
+            self.bar = tqdm(total=self.total, initial=trainer.global_step, desc=self.title, dynamic_ncols=True)
+        self._ends.append(time.monotonic())
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._waits.append(time.monotonic() - self._ends[-1])
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        now = time.monotonic()
+        self._ends.append(now)
+        assert isinstance(pl_module, Task)
+        if self.bar is not None:
+            self.bar.update(trainer.global_step - self.bar.n)
+            self.bar.set_postfix_str(self.text(trainer, pl_module), refresh=False)
+        elif now - self._quiet_since >= QUIET_SECONDS:
+            self._quiet_since = now
+            self.say(f"{self.title} step {trainer.global_step}/{self.total}: {self.text(trainer, pl_module)}")
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._ends.append(time.monotonic())
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """One line that stays; the time it took counts neither as speed nor as waiting."""
+        self._ends.clear()
+        self._waits.clear()
+        self._ends.append(time.monotonic())
+        metrics = trainer.callback_metrics
+        shown = ["bits", "mel", "stop", "stopped", "failures", "copy_mel_distance", "free_running/focus"]
+        parts = [
+            f"{name.split('/')[-1]} {float(metrics[f'val/{name}']):.3f}" for name in shown if f"val/{name}" in metrics
+        ]
+        self.say(f"{self.title} validation at step {trainer.global_step}: {', '.join(parts)}")
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def text(self, trainer: pl.Trainer, task: Task) -> str:
+        """The line without its title."""
+        elapsed = self._ends[-1] - self._ends[0]
+        steps = len(self._ends) - 1
+        rate = steps / elapsed if elapsed > 0 else 0.0
+        waiting = sum(self._waits) / elapsed if elapsed > 0 else 0.0
+        losses = [
+            f"{name.removeprefix('train/')} {float(value):.3f}"
+            for name, value in trainer.progress_bar_metrics.items()
+            if name.startswith("train/") and not name.endswith("gradient_norm")
+        ]
+        parts = [f"{rate:.2f} steps/s", f"data wait {min(1.0, waiting):.0%}", *losses]
+        parts += [task.health_word] if task.health_word else []
+        parts += [f"{task.bad_steps} bad steps"] if task.bad_steps else []
+        return ", ".join(parts)
+
+    def say(self, line: str) -> None:
+        """A line of its own, above the bar where there is one."""
+        tqdm.write(line, file=sys.stderr)
+        sys.stderr.flush()

@@ -1,0 +1,179 @@
+"""Train one half from a recipe: the models, the data and the watchers, put into Lightning's trainer."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch.utils.data import DataLoader
+
+from tts.batch import AcousticBatch, VocoderBatch
+from tts.checkpoint import build_acoustic, build_vocoder, find_half, load_vocoder
+from tts.data.datasets import AcousticDataset, Segment, collate_acoustic
+from tts.data.loaders import acoustic_loader, vocoder_loader
+from tts.data.manifest import Clip, Prepared
+from tts.errors import CheckpointError, ConfigError
+from tts.interfaces import Vocoder
+from tts.settings import Recipe, StageConfig
+from tts.synthesis import Synthesizer
+from tts.text.frontend import Frontend
+from tts.training.acoustic import AcousticTask
+from tts.training.callbacks import Keeper, ProgressLine
+from tts.training.task import OneBatch, Task
+from tts.training.vocoder import VocoderTask
+from tts.vocoder import griffin_lim
+
+HELD_OUT_BATCHES = 4  # of segments, fixed, on which a vocoder is validated
+
+
+class Outcome(NamedTuple):
+    """How a training ended."""
+
+    step: int
+    interrupted: bool
+    bad_steps: int
+
+
+def fit_acoustic(recipe: Recipe, run: Path, prepared: Prepared, frontend: Frontend) -> Outcome:
+    """Train the acoustic model, or go on where a training state lies in the run folder."""
+    stage = recipe.trainer.acoustic
+    torch.manual_seed(recipe.seed)
+    model = build_acoustic(recipe, len(frontend.symbols))
+    model.scaler.fit(prepared.mel_mean, prepared.mel_std)
+    clips = prepared.split("held_out")
+    dataset = AcousticDataset(clips, recipe.audio)
+    held_out = collate_acoustic([dataset[i] for i in range(len(clips))], recipe.audio)
+    found = find_half(run, "vocoder")
+    vocoder: Vocoder = (
+        load_vocoder(found).model if found else griffin_lim.build(griffin_lim.Config(), audio=recipe.audio)
+    )
+    synthesizer = Synthesizer(model, vocoder, frontend, recipe.audio, frames_per_symbol=prepared.frames_per_symbol.max)
+    task = AcousticTask(model, stage, prepared, synthesizer, held_out, clips)
+    return _fit(recipe, run, task, stage, prepared, frontend.symbols)
+
+
+def fit_vocoder(recipe: Recipe, run: Path, prepared: Prepared) -> Outcome:
+    """Train the vocoder, or go on where a training state lies in the run folder."""
+    stage = recipe.trainer.vocoder
+    torch.manual_seed(recipe.seed)
+    model = build_vocoder(recipe)
+    if not model.trainable:
+        raise ConfigError(f"vocoder {recipe.vocoder.name} has nothing to train: take vocoder out of stages=")
+    model.scaler.fit(prepared.mel_mean, prepared.mel_std)
+    clips = prepared.split("held_out")
+    dataset = AcousticDataset(clips, recipe.audio)
+    mels = {clip.id: dataset[i].mel for i, clip in enumerate(clips[:2])}
+    segments = list(islice(_segments(recipe, model, clips), HELD_OUT_BATCHES))
+    task = VocoderTask(model, stage, recipe.audio, segments, mels)
+    return _fit(recipe, run, task, stage, prepared, ())
+
+
+def _segments(recipe: Recipe, model: Vocoder, clips: Sequence[Clip], start: int = 0) -> "DataLoader[Segment]":
+    """Batches of segments with as much left context as the model can see."""
+    context = -(-model.receptive_field // recipe.audio.hop_length)
+    stage = recipe.trainer.vocoder
+    return vocoder_loader(clips, recipe.audio, stage, model.mel_context, context, recipe.seed, start)
+
+
+class _Data(pl.LightningDataModule):
+    """Asks for the training batches when the task knows, after a resume, how many it has seen."""
+
+    def __init__(self, recipe: Recipe, task: Task, prepared: Prepared):
+        super().__init__()
+        self.recipe = recipe
+        self.task = task
+        self.clips = prepared.split("train")
+
+    def train_dataloader(self) -> object:
+        recipe, task = self.recipe, self.task
+        if isinstance(task, VocoderTask):
+            return _segments(recipe, task.vocoder, self.clips, task.batches_seen)
+        return acoustic_loader(self.clips, recipe.audio, recipe.trainer.acoustic, recipe.seed, task.batches_seen)
+
+    def val_dataloader(self) -> object:
+        return OneBatch()
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        return batch.to(device) if isinstance(batch, AcousticBatch | VocoderBatch) else batch
+
+
+def _fit(
+    recipe: Recipe, run: Path, task: Task, stage: StageConfig, prepared: Prepared, symbols: tuple[str, ...]
+) -> Outcome:
+    folder = run / task.kind
+    state = folder / "last.ckpt"
+    keeper = Keeper(folder, recipe, symbols, stage.max_minutes, stage.checkpoint_every)
+    quiet_lightning()
+    trainer = pl.Trainer(
+        accelerator=recipe.trainer.accelerator,
+        devices=1,
+        precision=_precision(recipe.trainer.precision),
+        max_steps=stage.max_steps,
+        max_epochs=-1,
+        val_check_interval=stage.validate_every,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+        logger=TensorBoardLogger(run / "tensorboard", name="", version=task.kind),
+        callbacks=[keeper, ProgressLine(stage.max_steps, task.kind)],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=run,
+    )
+    resume = _readable(state)
+    trainer.fit(task, datamodule=_Data(recipe, task, prepared), ckpt_path=resume, weights_only=True)
+    return Outcome(trainer.global_step, keeper.interrupted, task.bad_steps)
+
+
+def is_finished(run: Path, kind: str, stage: StageConfig) -> bool:
+    """Has this half been trained to the end of what the recipe asks for?"""
+    state = _readable(run / kind / "last.ckpt")
+    if state is None:
+        return False
+    saved = torch.load(state, weights_only=True, map_location="cpu", mmap=True)
+    out_of_time = 0 < stage.max_minutes <= saved["task"]["minutes"]
+    return bool(saved["global_step"] >= stage.max_steps or out_of_time)
+
+
+def _readable(state: Path) -> Path | None:
+    """The training state, if there is one; refuse one that cannot be read rather than start over in silence."""
+    if not state.is_file():
+        return None
+    try:
+        torch.load(state, weights_only=True, map_location="cpu", mmap=True)
+    except Exception as error:
+        detail = str(error).splitlines()[0]
+        raise CheckpointError(
+            f"{state} cannot be read ({detail}); delete the folder {state.parent} to train this half from the start"
+        ) from None
+    return state
+
+
+def _precision(wanted: str) -> Literal["bf16-mixed", "32-true"]:
+    """Lightning's word for it. fp32 on a CPU; on a GPU bf16 where it has that, else TF32."""
+    cuda = torch.cuda.is_available()
+    if wanted == "auto":
+        wanted = "fp32" if not cuda else "bf16" if torch.cuda.is_bf16_supported() else "tf32"
+    if cuda and wanted in ("tf32", "bf16"):
+        torch.set_float32_matmul_precision("high")
+    return "bf16-mixed" if wanted == "bf16" else "32-true"
+
+
+def quiet_lightning() -> None:
+    """Silence what Lightning says about choices that we made on purpose."""
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda", "lightning.pytorch"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        r".*isinstance\(treespec, LeafSpec\).*",  # Lightning calls what torch has renamed
+        r".*does not have many workers.*",  # clips come from memory: more processes are slower here
+        r".*resuming from a checkpoint that ended before the epoch.*",  # our sampler continues by itself
+        r".*Checkpoint directory .* exists and is not empty.*",
+        r".*You are trying to `self.log\(\)` but.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)

@@ -1,0 +1,179 @@
+"""What training either half has in common: the step, the learning rate, averaged weights, bad steps, exact resume.
+
+A subclass says what the loss is and what to look at in validation. Everything here is a function of the step and of
+what `on_save_checkpoint` stores, so a run that was killed continues as if it had not been.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+
+from tts.errors import TTSError
+from tts.settings import StageConfig
+from tts.training.ema import EMA
+
+
+class Score(NamedTuple):
+    """How good a validation was; smaller is better, the first field decides."""
+
+    failures: float  # free-running failures; 0 where nothing runs freely
+    loss: float
+
+
+class Losses(NamedTuple):
+    """What a training step minimises, and its parts for the log."""
+
+    total: Tensor
+    parts: dict[str, Tensor]
+
+
+class Task(pl.LightningModule):
+    """Trains one half of the voice."""
+
+    kind: str  # "acoustic" or "vocoder"
+
+    def __init__(self, model: nn.Module, stage: StageConfig):
+        super().__init__()
+        self.automatic_optimization = False
+        self.model = model
+        self.stage = stage
+        self.ema = EMA(model, stage.ema_decay)
+        self.batches_seen = 0  # the sampler continues here; unlike global_step it counts skipped steps
+        self.bad_steps = 0  # non-finite so far
+        self.bad_in_a_row = 0
+        self.minutes = 0.0  # spent training, over all sessions
+        self.facts: dict[str, Any] = {}
+        self.score: Score | None = None  # of the newest validation
+        self.best: Score | None = None
+        self.health_word = ""  # alignment health for the progress line
+
+    @abstractmethod
+    def losses(self, batch: Any) -> Losses:
+        """The losses of one batch."""
+
+    @abstractmethod
+    def examine(self) -> Score:
+        """Validate with averaged weights: log metrics and pictures, return the score."""
+
+    def export_facts(self) -> dict[str, Any]:
+        """What the exported half says about itself."""
+        score = self.score._asdict() if self.score else None
+        return {**self.facts, "step": self.global_step, "minutes": round(self.minutes, 2), "validation": score}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam with the paper's epsilon (Shen et al. 2018, section 3.1)."""
+        return torch.optim.Adam(
+            self.model.parameters(), lr=self.stage.learning_rate, eps=1e-6, weight_decay=self.stage.weight_decay
+        )
+
+    def learning_rate(self, step: int) -> float:
+        """Warm up linearly, hold, then halve every `decay_halving` steps."""
+        stage = self.stage
+        rate = stage.learning_rate * min(1.0, (step + 1) / max(1, stage.warmup_steps))
+        halvings: float = max(0, step - stage.decay_start) / stage.decay_halving
+        decayed = rate * math.pow(0.5, halvings)
+        return min(rate, max(decayed, stage.min_learning_rate))
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        """One optimizer step, or none where the loss or its gradient is not finite."""
+        optimizer = self.optimizers()
+        assert not isinstance(optimizer, list)
+        for group in optimizer.param_groups:
+            group["lr"] = self.learning_rate(self.global_step)
+        losses = self.losses(batch)
+        optimizer.zero_grad()
+        self.manual_backward(losses.total)
+        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.stage.gradient_clip))
+        self.batches_seen += 1
+        if math.isfinite(norm) and math.isfinite(float(losses.total.detach())):
+            optimizer.step()
+            self.ema.update(self.model)
+            self.bad_in_a_row = 0
+        else:
+            self._count_bad_step()
+        self.log_scalars("train", {**losses.parts, "total": losses.total, "gradient_norm": norm})
+
+    def _count_bad_step(self) -> None:
+        self.bad_steps += 1
+        self.bad_in_a_row += 1
+        if self.bad_in_a_row >= self.stage.max_bad_steps:
+            raise TTSError(
+                f"{self.bad_in_a_row} steps in a row had a loss or gradient that is not finite, the last at step "
+                f"{self.global_step}; resume with a lower rate: trainer.{self.kind}.learning_rate="
+                f"{self.stage.learning_rate / 3:.1g}"
+            )
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Lightning validates over one empty batch; the work is in `examine`."""
+        # Its dropout is the same every time, and training's random numbers do not notice it.
+        devices = [self.device] if self.device.type == "cuda" else []
+        with self.ema.applied(self.model), torch.random.fork_rng(devices=devices):
+            torch.manual_seed(0)
+            self.score = self.examine()
+        if self.best is None or self.score < self.best:
+            self.best = self.score
+
+    def log_scalars(self, split: str, values: dict[str, Any]) -> None:
+        """Log as `split/what`; the progress line reads the same values."""
+        validating = split == "val"
+        for name, value in values.items():
+            self.log(f"{split}/{name}", value, prog_bar=not validating, logger=not validating, batch_size=1)
+            if validating:  # Lightning would log it one step early
+                self.writer.add_scalar(f"val/{name}", float(value), self.global_step)
+
+    @property
+    def writer(self) -> SummaryWriter:
+        """TensorBoard's writer, for pictures and audio."""
+        assert isinstance(self.logger, TensorBoardLogger)
+        writer: SummaryWriter = self.logger.experiment
+        return writer
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Everything that decides how training goes on, as plain values and tensors."""
+        checkpoint["task"] = {
+            "ema": self.ema.state(),
+            "batches_seen": self.batches_seen,
+            "bad_steps": self.bad_steps,
+            "minutes": self.minutes,
+            "facts": self.facts,
+            "best": list(self.best) if self.best else None,
+            "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The counterpart of `on_save_checkpoint`; the random state is set when the first batch starts."""
+        task = checkpoint["task"]
+        self.ema.load(**task["ema"])
+        self.batches_seen = task["batches_seen"]
+        self.bad_steps = task["bad_steps"]
+        self.minutes = task["minutes"]
+        self.facts = task["facts"]
+        self.best = Score(*task["best"]) if task["best"] else None
+        self._resumed_rng: dict[str, Any] | None = task
+
+    def on_train_start(self) -> None:
+        """Continue the random numbers where the killed run stood, whatever set-up has drawn since."""
+        resumed = getattr(self, "_resumed_rng", None)
+        if resumed:
+            torch.set_rng_state(resumed["rng"].cpu())
+            if resumed["cuda_rng"] and torch.cuda.is_available():
+                torch.cuda.set_rng_state_all([state.cpu() for state in resumed["cuda_rng"]])
+        self._resumed_rng = None
+
+
+class OneBatch:
+    """A validation loader with a single empty batch: what is examined is the task's business."""
+
+    def __iter__(self) -> Iterator[int]:
+        return iter([0])
+
+    def __len__(self) -> int:
+        return 1

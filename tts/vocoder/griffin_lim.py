@@ -1,0 +1,72 @@
+"""Griffin-Lim (Griffin and Lim 1984) as a vocoder: nothing to train, so an acoustic model can be heard at once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from tts.audio.griffin_lim import griffin_lim
+from tts.batch import VocoderBatch
+from tts.errors import TTSError
+from tts.interfaces import Vocoder
+from tts.layers import MelScaler
+from tts.settings import AudioConfig, require
+
+
+@dataclass
+class Config:
+    """How long it searches for a phase."""
+
+    name: str = "griffin_lim"
+    iterations: int = 60
+
+    def __post_init__(self) -> None:
+        require(self.iterations >= 1, f"iterations must be at least 1, not {self.iterations}")
+
+
+def build(cfg: Config, *, audio: AudioConfig) -> "GriffinLim":
+    """A vocoder without parameters."""
+    return GriffinLim(cfg, audio=audio)
+
+
+class GriffinLim(Vocoder):
+    """Finds a phase that agrees with the mel; the metallic sound is its own."""
+
+    trainable: ClassVar[bool] = False
+
+    def __init__(self, cfg: Config, *, audio: AudioConfig):
+        super().__init__()
+        self.audio = audio
+        self.iterations = cfg.iterations
+        self.mel_context = 0
+        self.receptive_field = 0
+        self.scaler = MelScaler(audio.n_mels)  # of the interface; Griffin-Lim reads contract units
+
+    def loss(self, batch: VocoderBatch) -> Tensor:
+        """There is none.
+
+        Raises:
+            TTSError: always.
+        """
+        raise TTSError("vocoder griffin_lim is not trained; leave vocoder out of stages, or set vocoder=wavenet")
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        mel: Tensor,
+        mel_lengths: Tensor,
+        *,
+        seeds: Sequence[int],
+        progress: Callable[[int], None] | None = None,
+    ) -> Tensor:
+        """Row by row, each from its own mel and its seed's random phase. See `Vocoder.generate`."""
+        hop = self.audio.hop_length
+        wave = mel.new_zeros(mel.shape[0], mel.shape[2] * hop)
+        for row, (n_frames, seed) in enumerate(zip(mel_lengths.tolist(), seeds, strict=True)):
+            made = griffin_lim(mel[row : row + 1, :, :n_frames], self.audio, self.iterations, seed)
+            wave[row, : n_frames * hop] = made[0]
+            if progress is not None:
+                progress((row + 1) * wave.shape[1] // mel.shape[0])
+        return wave
