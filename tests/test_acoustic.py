@@ -5,9 +5,9 @@ from importlib import import_module
 
 import pytest
 import torch
-from test_acoustic_contract import N_MELS, N_SYMBOLS, SILENCE, make_batch, make_model
 from torch.nn import functional as F
 
+from tests.test_acoustic_contract import N_MELS, N_SYMBOLS, SILENCE, make_batch, make_model
 from tts.acoustic import tacotron2
 from tts.acoustic._recurrence import ZoneoutLSTM
 from tts.acoustic.attention import dynamic_convolution, location_sensitive

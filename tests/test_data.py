@@ -15,6 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tts.audio.clean import loudness
 from tts.audio.files import from_int16, read_wave, to_int16, write_wave
 from tts.audio.mel import mel_spectrogram, silence_value
 from tts.batch import PhoneTime, Utterance
@@ -106,6 +107,7 @@ def test_prepared_clips_hold_what_was_spoken(recipe, tmp_path, corpus):
     wave, mel = load_wave(clip.cache_file), load_mel(clip.cache_file)
     assert len(wave) == clip.n_samples and mel.shape == (10, clip.n_frames) and clip.seconds == clip.n_samples / 8000
     assert torch.equal(mel_spectrogram(wave, AUDIO), mel)
+    assert loudness(wave, 8000) == pytest.approx(AUDIO.loudness, abs=0.1)
     # The trimmed clip is the original from its start on, only at another loudness.
     original = read_wave(corpus[3].audio_path, 8000)
     start = read_facts(clip.cache_file).start_sample

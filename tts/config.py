@@ -80,8 +80,10 @@ def load_recipe(name: str, overrides: Sequence[str] = (), *, defaults: Mapping[s
     """
     path = find_recipe(name)
     recipe = read_yaml(path)
-    command = parse_overrides(overrides)
-    parts = {**recipe.pop("parts", {}), **{s: command.pop(s) for s in SECTIONS if isinstance(command.get(s), str)}}
+    # `text=characters` takes another part, `text.units=characters` sets a key.
+    swaps = dict(o.split("=", 1) for o in overrides if o.partition("=")[0] in SECTIONS)
+    command = parse_overrides([o for o in overrides if o.partition("=")[0] not in SECTIONS])
+    parts = {**recipe.pop("parts", {}), **swaps}
     layers = Layers({}, {})
     if defaults:
         layers.add(defaults, "defaults")

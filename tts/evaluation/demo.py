@@ -82,7 +82,9 @@ def alignment_errors(acoustic: Path, prepared: Prepared, clips: list[Clip], pict
     errors: list[float] = []
     for row, clip in enumerate(clips):
         alignment = output.alignment[row, : len(clip.ids), : clip.n_frames].float()
-        errors += phone_time_errors(alignment, clip.symbols, clip.phone_times, prepared.audio.frame_seconds)
+        errors += phone_time_errors(
+            alignment, clip.symbols, clip.phone_times, prepared.audio.frame_seconds, step_frames=model.reduction
+        )
         if row == 0:
             alignment_figure(alignment, clip.symbols, clip.text).savefig(picture, dpi=120)
     return errors

@@ -12,7 +12,7 @@ from tts.alignment import AlignmentHealth, health, mean_health
 from tts.batch import AcousticBatch
 from tts.data.manifest import Clip, Prepared
 from tts.interfaces import AcousticModel, Vocoder
-from tts.losses import guided_attention_loss, masked_l1, masked_l2, stop_loss
+from tts.losses import group_mask, guided_attention_loss, masked_l1, masked_l2, stop_loss
 from tts.settings import AcousticStage
 from tts.synthesis import Decoded, Synthesizer
 from tts.training.figures import alignment_figure, mel_figure, stop_figure
@@ -62,7 +62,9 @@ class AcousticTask(Task):
     ) -> Losses:
         plan = self.plan
         scale = self.acoustic.scaler.normalize
-        target, mask = scale(batch.mel), batch.mel_mask
+        # What a whole group of frames says is heard at synthesis, so it counts here.
+        target = scale(batch.mel)
+        mask = group_mask(batch.mel_lengths, batch.mel.shape[2], self.acoustic.reduction)
         mel = torch.zeros((), device=target.device)
         for made in (scale(before.float()), scale(after.float())):
             mel = mel + plan.mel_l1_weight * masked_l1(made, target, mask)

@@ -118,7 +118,7 @@ def _fit(
         val_check_interval=stage.validate_every,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
-        log_every_n_steps=10,
+        log_every_n_steps=5,
         logger=TensorBoardLogger(run / "tensorboard", name="", version=task.kind),
         callbacks=[keeper, ProgressLine(stage.max_steps, task.kind)],
         enable_checkpointing=False,

@@ -24,6 +24,7 @@ from tts.settings import AudioConfig, require
 from tts.vocoder._distributions import Distribution, Logistics, MuLaw
 
 RESIDUAL_SCALE = math.sqrt(0.5)  # keeps the variance of a sum of two like terms
+UNIT_GAIN = 2.9  # makes up for the deviation of tanh(a) sigmoid(b), 0.34 where a and b are standard normal
 CHUNK = 500  # samples between two draws of noise and two reports of progress
 
 
@@ -172,9 +173,21 @@ class WaveNet(Vocoder):
         self.skip = nn.Conv1d(cfg.n_layers * cfg.gate_channels, cfg.skip_channels, 1)
         self.head = nn.Conv1d(cfg.skip_channels, cfg.skip_channels, 1)
         self.output = nn.Conv1d(cfg.skip_channels, self.distribution.n_parameters, 1)
-        with torch.no_grad():
-            self.input.weight.mul_(self.distribution.input_gain)
-            _bias(self.output).copy_(self.distribution.initial_bias())
+        self._initialize()
+
+    @torch.no_grad()
+    def _initialize(self) -> None:
+        """Weights that keep the variance at every depth; torch's own halve the residual stream in each layer."""
+        for layer in self._layers():
+            nn.init.kaiming_uniform_(layer.conv.weight, nonlinearity="linear")
+            if layer.residual is not None:
+                nn.init.kaiming_uniform_(layer.residual.weight, nonlinearity="linear").mul_(UNIT_GAIN)
+        nn.init.kaiming_uniform_(self.skip.weight, nonlinearity="linear").mul_(UNIT_GAIN)
+        for conv in (*self.condition_convs, self.head):
+            nn.init.kaiming_uniform_(conv.weight, nonlinearity="relu")
+        nn.init.kaiming_uniform_(self.condition_gates.weight, nonlinearity="linear")
+        self.input.weight.mul_(self.distribution.input_gain)
+        _bias(self.output).copy_(self.distribution.initial_bias())
 
     def condition(self, mel: Tensor) -> Tensor:
         """Every layer's share of its gates. mel: (B, n_mels, T_mel + 2 * mel_context) -> (B, L, 2 G, T_mel)."""
