@@ -2,4 +2,20 @@
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+import pytest
+
+from tests.toy import SMALL, steps, write_corpus
+from tts.cli import main
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A toy run of all three stages, trained straight through."""
+    folder = tmp_path_factory.mktemp("toy")
+    corpus = write_corpus(folder / "corpus")
+    run = folder / "run"
+    arguments = ["train", "recipe=own", f"data.root={corpus}", f"data.cache={folder / 'cache'}", *SMALL]
+    assert main([*arguments, f"run={run}", *steps(8, every=4)]) == 0
+    return run

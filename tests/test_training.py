@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.toy import SMALL, steps, write_corpus
+from tests.toy import SMALL, steps
 from tts.cli import main
 from tts.errors import TTSError
 from tts.settings import StageConfig
@@ -22,17 +22,6 @@ from tts.training.ema import EMA
 from tts.training.task import Losses, Score, Task
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A toy run of all three stages, trained straight through."""
-    folder = tmp_path_factory.mktemp("toy")
-    corpus = write_corpus(folder / "corpus")
-    run = folder / "run"
-    arguments = ["train", "recipe=own", f"data.root={corpus}", f"data.cache={folder / 'cache'}", *SMALL]
-    assert main([*arguments, f"run={run}", *steps(8, every=4)]) == 0
-    return run
 
 
 def weights(run, half):
@@ -240,3 +229,37 @@ def test_averaged_weights_follow_and_the_models_own_come_back():
     with ema.applied(model):
         assert model.weight.item() == pytest.approx(1 - 2 / 11)
     assert model.weight.item() == 1
+
+
+def test_a_full_disk_leaves_nothing_half_written(trained, tmp_path):
+    out = tmp_path / "long.wav"
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)); "
+        "from tts.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "synthesize", "One two three.", f"voice={trained}", f"out={out}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert f"error: cannot write {out}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_folder_that_cannot_be_made(trained, capsys):
+    arguments = [f"data.root={trained.parent / 'corpus'}", f"data.cache={trained.parent / 'cache'}", *SMALL]
+    assert main(["train", "recipe=own", "run=/proc/none/run", *arguments]) == 2
+    assert capsys.readouterr().err.startswith("error: /proc/none")
+
+
+def test_the_full_size_recipe_takes_a_few_steps_of_both_halves(trained, tmp_path):
+    """Real sizes, as for LJSpeech on a GPU; only the batches are small."""
+    small = ["trainer.acoustic.batch_size=2", "trainer.vocoder.batch_size=1", "trainer.vocoder.segment_frames=4"]
+    workers = ["data.workers=1", "data.held_out=2"]
+    workers += [f"trainer.{half}.loader_workers=0" for half in ("acoustic", "vocoder")]
+    arguments = [f"data.root={trained.parent / 'corpus'}", f"data.cache={tmp_path / 'cache'}", *small, *workers]
+    run = tmp_path / "run"
+    assert main(["train", "recipe=ljspeech", f"run={run}", *arguments, *steps(2, every=100)]) == 0
+    assert sum(tensor.numel() for tensor in weights(run, "acoustic").values()) > 25e6  # Tacotron 2 has about 28 million
+    for half in ("acoustic", "vocoder"):
+        assert torch.load(run / half / "last.ckpt", weights_only=True)["global_step"] == 2

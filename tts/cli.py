@@ -215,8 +215,8 @@ def check_writable(path: Path) -> None:
     folder = path.parent
     if not folder.is_dir():
         raise ConfigError(f"{path}: the folder {folder} does not exist; create it or choose another")
-    if path.is_dir():
-        raise ConfigError(f"{path} is a folder; name a file")
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path} is no ordinary file; name one that is, or that is not there yet")
     if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise ConfigError(f"{path}: no permission to write there; choose another folder")
 

@@ -1,0 +1,64 @@
+"""Every command that the README shows does what it says, or at least means something to the program."""
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tts.cli import main
+from tts.runs import plan_run, write_recipe
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+COMMANDS = [
+    shlex.split(line, comments=True)
+    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+    if line.strip()
+]
+
+
+def shown(*start):
+    found = [command for command in COMMANDS if command[: len(start)] == list(start)]
+    assert found
+    return [pytest.param(command[len(start) :], id=" ".join(command)) for command in found]
+
+
+@pytest.mark.parametrize("arguments", shown("make"))
+def test_make_knows_the_target(arguments):
+    target = [argument for argument in arguments if re.fullmatch("[a-z]+", argument)][:1]
+    subprocess.run(["make", "--dry-run", *target], cwd=ROOT, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("arguments", shown("python", "train.py"))
+def test_training_commands_name_a_recipe_and_known_keys(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = dict(argument.split("=", 1) for argument in arguments)
+    recipe, run = options.pop("recipe"), options.pop("run", "")
+    plan = plan_run(recipe, [f"{key}={value}" for key, value in options.items()], run)
+    write_recipe(plan.recipe, plan.run)
+    assert plan_run(str(plan.run), []).resumed
+
+
+@pytest.mark.parametrize("arguments", shown("python", "synthesize.py"))
+def test_speaking_commands_speak(arguments, trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "README.md", tmp_path)
+    named = next((a.split("=")[1] for a in arguments if a.startswith("voice=")), "runs/newest")
+    shutil.copytree(trained, tmp_path / named)
+    if "file=README.md" in arguments:  # all of it would take minutes
+        (tmp_path / "README.md").write_text(README.splitlines()[0])
+    assert main(["synthesize", *arguments]) == 0
+    out = next((a.split("=")[1] for a in arguments if a.startswith("out=")), "speech.wav")
+    assert (tmp_path / out).is_file()
+
+
+def test_what_the_readme_links_to_is_there():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("http") or (ROOT / target).exists(), target
+    for path in re.findall(r"^    ([a-z_./]+(?:, [a-z_./]+)*)\s{2,}", README, re.MULTILINE):
+        for name in path.split(", "):
+            assert (ROOT / name).exists(), name
