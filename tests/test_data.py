@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections import Counter
 from dataclasses import replace
@@ -287,6 +289,31 @@ class Fatal:
 def test_a_killed_process_is_an_error_that_says_so():
     with pytest.raises(DataError, match=r"was killed.* data\.workers=1"):
         list(preparing._results([preparing.Job(None, None, Fatal(), None)], 2))
+
+
+ENDLESS = """
+import time
+from tts.data import prepare as preparing
+
+class Endless:
+    def __reduce__(self):
+        return print, ("started",)
+
+if __name__ == "__main__":
+    jobs = (preparing.Job(None, None, Endless() if i == 0 else time.sleep(3600), None) for i in range(2))
+    list(preparing._results(jobs, 2))
+"""
+
+
+def test_processes_end_when_their_parent_is_killed(tmp_path):
+    program = tmp_path / "endless.py"
+    program.write_text(ENDLESS)
+    here = {**os.environ, "PYTHONPATH": str(Path(preparing.__file__).parents[2]), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, env=here) as parent:
+        assert parent.stdout.readline() == b"started\n"
+        parent.kill()
+        # The pipe closes once the last process that holds it has ended; it would stay open forever.
+        parent.communicate(timeout=30)
 
 
 # --- what is refused or left out ---

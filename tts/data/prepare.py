@@ -7,6 +7,7 @@ import hashlib
 import multiprocessing
 import os
 import signal
+import threading
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -183,6 +184,15 @@ def _start_worker() -> None:
     """One thread a process: the processes are the parallelism. Ctrl-C is for the parent to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot stop its processes, and they would wait for work forever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "this runs in a process that was spawned"
+    parent.join()
+    os._exit(1)
 
 
 def _attempt(task: EntryTask) -> EntryFacts | str:
