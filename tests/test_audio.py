@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tts.atomic import write_failure
 from tts.audio import backend, clean, companding, files
 from tts.audio.clean import loudness, normalize_loudness, trim_silence
 from tts.audio.files import read_recording, read_wave, write_wave
@@ -320,7 +321,7 @@ def test_a_full_disk_is_noticed():
         pytest.skip("no /dev/full here")
     with pytest.raises(OSError, match="No space left") as caught:
         device.write_bytes(b"x")
-    assert "make room" in files.write_failure(device, caught.value)
+    assert "make room" in write_failure(device, caught.value)
 
 
 # --- cleaning ---

@@ -43,7 +43,7 @@ def test_step_equals_parallel(output: str, kernel_size: int) -> None:
     model = tiny(output, kernel_size)
     wave, mel = speech(model, n_rows=3, n_frames=9)
     parallel = model(wave, mel)
-    signal = model.distribution.encode(wave)
+    signal = model.encode(wave, mel)
     conditions = model.step_condition(mel)
     state, previous, stepped = model.start(3), torch.zeros(3), []
     for t in range(wave.shape[1]):
@@ -63,7 +63,7 @@ def test_the_receptive_field_is_exact(kernel_size: int) -> None:
     wave, mel = (x.double() for x in speech(model, n_rows=1, n_frames=n_frames))
     wave.requires_grad_()
     at = model.receptive_field + 5
-    parameters = model._predict(model.distribution.encode(wave), mel, first=0)
+    parameters = model._predict(model.encode(wave, mel), mel, first=0)
     (gradient,) = torch.autograd.grad(parameters[0, :, at].sum(), wave)
     felt = gradient[0].nonzero().squeeze(1)
     assert int(felt.min()) == at - model.receptive_field

@@ -6,6 +6,7 @@ in training). Loading executes nothing. Training states (`last.ckpt`) lie beside
 """
 
 import importlib
+import io
 import json
 import math
 from collections.abc import Mapping
@@ -15,9 +16,10 @@ from typing import Any, Generic, Literal, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
+from tts.atomic import write_atomically, write_failure
 from tts.config import from_yaml, to_yaml
 from tts.errors import CheckpointError, ConfigError
 from tts.interfaces import AcousticModel, Vocoder
@@ -77,14 +79,11 @@ def save_half(
         "facts": json.dumps(facts),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}
     try:
-        save_file(tensors, partial, metadata=metadata)
-        partial.replace(path)
-    except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
-        raise CheckpointError(f"cannot write {path}: {error}; free some space or choose another run= folder") from None
+        write_atomically(path, save(tensors, metadata))
+    except OSError as error:
+        raise CheckpointError(write_failure(path, error)) from None
 
 
 def find_half(voice: Path, kind: Kind) -> Path | None:
@@ -160,15 +159,9 @@ def _fill(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
 
 def save_training_state(path: Path, state: Mapping[str, Any]) -> None:
     """Write a training state, whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
+    buffer = io.BytesIO()  # torch reports a full disk as an error of its own that does not say so
+    torch.save(dict(state), buffer)
     try:
-        torch.save(dict(state), partial)
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:
-        partial.unlink(missing_ok=True)
-        raise CheckpointError(f"cannot write {path}: {first(error)}; free some space, then resume the run") from None
-
-
-def first(error: Exception) -> str:
-    """The first line of an error's message."""
-    return str(error).splitlines()[0]
+        write_atomically(path, buffer.getbuffer())
+    except OSError as error:
+        raise CheckpointError(f"{write_failure(path, error)}; then go on with the run") from None

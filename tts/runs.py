@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tts.atomic import write_atomically
 from tts.config import differences, from_yaml, load_recipe, to_yaml
 from tts.errors import ConfigError
 from tts.settings import Recipe
@@ -78,9 +79,7 @@ def read_recipe(folder: Path) -> Recipe:
 def write_recipe(recipe: Recipe, folder: Path) -> None:
     """Store the resolved recipe with the run, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / ".recipe.yaml.partial"
-    partial.write_text(to_yaml(recipe), encoding="utf-8")
-    partial.replace(folder / "recipe.yaml")
+    write_atomically(folder / "recipe.yaml", to_yaml(recipe).encode())
 
 
 def newest_voice() -> Path:

@@ -33,7 +33,7 @@ def plain_loss(model: WaveNet, batch: VocoderBatch) -> Tensor:
     for conv in model.condition_convs:
         features = F.relu(conv(features))
     features = features.repeat_interleave(model.hop_length, dim=2)
-    signal = model.distribution.encode(batch.wave)
+    signal = model.encode(batch.wave, batch.mel)
     hidden = model.input(F.pad(signal[:, None, :-1], (model.kernel_size, 0)))
     n_layers = len(model.layers)
     weights, biases = model.condition_gates.weight.chunk(n_layers), model.condition_gates.bias.chunk(n_layers)
@@ -82,7 +82,7 @@ def logit_error(model: WaveNet) -> float:
     mel = torch.randn(1, AUDIO.n_mels, n_frames + 2 * model.mel_context)
     with torch.inference_mode():
         parallel, conditions = model(wave, mel), model.step_condition(mel)
-        signal = model.distribution.encode(wave)
+        signal = model.encode(wave, mel)
         state, previous, worst = model.start(1), torch.zeros(1), 0.0
         for t in range(wave.shape[1]):
             parameters, state = model.step(previous, state, conditions[t // AUDIO.hop_length])

@@ -1,9 +1,6 @@
 """Reading and writing of audio files, through libsndfile alone: WAV, FLAC, Ogg and MP3 without any system library."""
 
-import errno
 import io
-import os
-import secrets
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,21 +9,11 @@ import soundfile
 import torch
 from torch import Tensor
 
+from tts.atomic import write_atomically, write_failure
 from tts.audio.backend import load_torchaudio
 from tts.errors import AudioError
 
 WRITABLE = {".wav": "WAV", ".flac": "FLAC"}  # suffix -> libsndfile's name of the format
-WAY_OUT = {
-    errno.ENOSPC: "the disk is full; make room or choose another folder",
-    errno.EDQUOT: "the disk quota is used up; make room or choose another folder",
-    errno.EROFS: "the file system is read-only; choose another folder",
-    errno.EACCES: "permission denied; choose a folder that you may write to",
-    errno.EPERM: "permission denied; choose a folder that you may write to",
-    errno.ENOENT: "the folder does not exist; make it or choose another",
-    errno.ENOTDIR: "the folder is a file; choose another",
-    errno.EISDIR: "there is a folder of that name; choose another name",
-    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
-}
 
 
 class Recording(NamedTuple):
@@ -102,22 +89,6 @@ def to_int16(wave: Tensor) -> Tensor:
 def from_int16(wave: Tensor) -> Tensor:
     """16-bit samples -> float32 in [-1, 1)."""
     return wave.float() / 32768
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all, through a temporary one beside it. Raises OSError."""
-    temporary = path.with_name(f".{path.name[:64]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_failure(path: Path, error: OSError) -> str:
-    """One line: what could not be written, why, and the way out."""
-    reason = WAY_OUT.get(error.errno or 0, (error.strerror or str(error)).lower() + "; choose another folder")
-    return f"cannot write {path}: {reason}"
 
 
 def _within_full_scale(wave: Tensor) -> Tensor:

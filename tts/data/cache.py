@@ -19,8 +19,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from tts.atomic import write_atomically, write_failure
 from tts.audio.clean import change_loudness, clipping_share, loudness, trim_silence
-from tts.audio.files import from_int16, read_recording, resample, to_int16, write_atomically, write_failure
+from tts.audio.files import from_int16, read_recording, resample, to_int16
 from tts.audio.mel import mel_spectrogram
 from tts.errors import DataError
 from tts.settings import AudioConfig, DataConfig

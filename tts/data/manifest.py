@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from tts.audio.files import write_atomically, write_failure
+from tts.atomic import write_atomically, write_failure
 from tts.batch import PhoneTime
 from tts.errors import DataError
 from tts.settings import AudioConfig

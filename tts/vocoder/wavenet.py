@@ -22,6 +22,7 @@ from tts.interfaces import Vocoder
 from tts.layers import MelScaler, length_mask
 from tts.settings import AudioConfig, require
 from tts.vocoder._distributions import Distribution, Logistics, MuLaw
+from tts.vocoder._linear_prediction import LinearPrediction
 
 RESIDUAL_SCALE = math.sqrt(0.5)  # keeps the variance of a sum of two like terms
 UNIT_GAIN = 2.9  # makes up for the deviation of tanh(a) sigmoid(b), 0.34 where a and b are standard normal
@@ -44,6 +45,7 @@ class Config:
     output: Literal["mu_law", "logistics"] = "logistics"
     bits: int = 8  # mu_law: 2 ** bits classes
     n_mixtures: int = 10  # logistics
+    lpc_order: int = 0  # samples; above 0, it models what linear prediction from the mel leaves over, not the wave
 
     def __post_init__(self) -> None:
         require(self.n_cycles >= 1 and self.n_layers >= 1, "n_layers and n_cycles must be at least 1")
@@ -59,6 +61,7 @@ class Config:
         require(self.output in ("mu_law", "logistics"), f"output is mu_law or logistics, not {self.output}")
         require(8 <= self.bits <= 10, f"bits lies between 8 and 10, not {self.bits}")
         require(self.n_mixtures >= 1, "n_mixtures must be at least 1")
+        require(0 <= self.lpc_order <= 64, f"lpc_order lies between 0 (off) and 64, not {self.lpc_order}")
 
 
 def build(cfg: Config, *, audio: AudioConfig) -> "WaveNet":
@@ -156,10 +159,11 @@ class WaveNet(Vocoder):
         per_cycle = cfg.n_layers // cfg.n_cycles
         self.dilations = [2 ** (i % per_cycle) for i in range(cfg.n_layers)]
         self.mel_context = sum(k // 2 for k in cfg.condition_kernels)
-        # One for the previous sample, then what each convolution adds to it.
-        self.receptive_field = 1 + (cfg.kernel_size - 1) * (1 + sum(self.dilations))
+        # One for the previous sample, then what each convolution adds to it, then what the oldest excitation hears.
+        self.receptive_field = 1 + (cfg.kernel_size - 1) * (1 + sum(self.dilations)) + cfg.lpc_order
         self.distribution: Distribution = MuLaw(cfg.bits) if cfg.output == "mu_law" else Logistics(cfg.n_mixtures)
 
+        self.prediction = LinearPrediction(cfg.lpc_order, audio=audio) if cfg.lpc_order else None
         self.scaler = MelScaler(audio.n_mels)
         widths = [audio.n_mels] + [cfg.condition_channels] * len(cfg.condition_kernels)
         self.condition_convs = nn.ModuleList(
@@ -197,6 +201,13 @@ class WaveNet(Vocoder):
         gates: Tensor = self.condition_gates(features)
         return gates.reshape(gates.shape[0], len(self.layers), -1, gates.shape[2])
 
+    def encode(self, wave: Tensor, mel: Tensor) -> Tensor:
+        """The signal that the network reads and predicts, (B, T_wave); wave and mel as for `forward`."""
+        if self.prediction is not None:
+            n_frames = wave.shape[1] // self.hop_length
+            wave = self.prediction.excitation(wave, mel[:, :, self.mel_context : self.mel_context + n_frames])
+        return self.distribution.encode(wave)
+
     def forward(self, wave: Tensor, mel: Tensor) -> Tensor:
         """Teacher forcing: parameters of the distribution of wave[t] given wave[<t] and the mel.
 
@@ -207,12 +218,12 @@ class WaveNet(Vocoder):
         Returns:
             (B, P, T_wave) float32.
         """
-        return self._predict(self.distribution.encode(wave), mel, first=0)
+        return self._predict(self.encode(wave, mel), mel, first=0)
 
     def loss(self, batch: VocoderBatch) -> Tensor:
         """Mean negative log likelihood in bits per sample; of 16-bit samples where the output is logistics."""
         first = batch.loss_from
-        signal = self.distribution.encode(batch.wave)
+        signal = self.encode(batch.wave, batch.mel)
         parameters = self._predict(signal, batch.mel, first=first)
         return -self.distribution.log_likelihood(parameters, signal[:, first:]).mean() / math.log(2)
 
@@ -324,6 +335,8 @@ class WaveNet(Vocoder):
             if progress is not None:
                 progress(len(signals))
         wave = self.distribution.decode(torch.stack(signals, dim=1))
+        if self.prediction is not None:
+            wave = self.prediction.synthesise(wave, mel).clamp(-1, 1)
         return torch.where(length_mask(mel_lengths * self.hop_length, n_samples), wave, 0.0)
 
     def _layers(self) -> list[WaveNetLayer]:
