@@ -1,5 +1,6 @@
 """WaveNet: step against parallel, its receptive field, its distributions, its conditioning, its config."""
 
+import cmath
 import math
 from dataclasses import replace
 
@@ -7,9 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from tts.audio.mel import mel_spectrogram, silence_value
+from tts.batch import VocoderBatch
 from tts.errors import ConfigError
 from tts.settings import AudioConfig
 from tts.vocoder._distributions import Distribution, Logistics, MuLaw
+from tts.vocoder._linear_prediction import LinearPrediction
 from tts.vocoder.wavenet import Config, WaveNet, build
 
 AUDIO = AudioConfig(sample_rate=8000, n_fft=32, win_length=32, hop_length=8, n_mels=5, f_max=4000.0)
@@ -25,9 +29,9 @@ TINY = Config(
 OUTPUTS = ("mu_law", "logistics")
 
 
-def tiny(output: str = "logistics", kernel_size: int = 2, seed: int = 0) -> WaveNet:
-    torch.manual_seed(seed)
-    model = build(replace(TINY, output=output, kernel_size=kernel_size), audio=AUDIO)
+def tiny(output: str = "logistics", kernel_size: int = 2, lpc_order: int = 0) -> WaveNet:
+    torch.manual_seed(0)
+    model = build(replace(TINY, output=output, kernel_size=kernel_size, lpc_order=lpc_order), audio=AUDIO)
     return model.eval()
 
 
@@ -38,9 +42,9 @@ def speech(model: WaveNet, n_rows: int, n_frames: int, seed: int = 0) -> tuple[T
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-@pytest.mark.parametrize("kernel_size", [2, 3])
-def test_step_equals_parallel(output: str, kernel_size: int) -> None:
-    model = tiny(output, kernel_size)
+@pytest.mark.parametrize(("kernel_size", "lpc_order"), [(2, 0), (3, 0), (2, 4)])
+def test_step_equals_parallel(output: str, kernel_size: int, lpc_order: int) -> None:
+    model = tiny(output, kernel_size, lpc_order)
     wave, mel = speech(model, n_rows=3, n_frames=9)
     parallel = model(wave, mel)
     signal = model.encode(wave, mel)
@@ -55,10 +59,10 @@ def test_step_equals_parallel(output: str, kernel_size: int) -> None:
     torch.testing.assert_close(torch.stack(stepped, dim=2), parallel, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("kernel_size", [2, 3])
-def test_the_receptive_field_is_exact(kernel_size: int) -> None:
+@pytest.mark.parametrize(("kernel_size", "lpc_order"), [(2, 0), (3, 0), (2, 4)])
+def test_the_receptive_field_is_exact(kernel_size: int, lpc_order: int) -> None:
     """The gradient reaches `receptive_field` samples back, not one more, and neither the present nor the future."""
-    model = tiny(kernel_size=kernel_size).double()
+    model = tiny(kernel_size=kernel_size, lpc_order=lpc_order).double()
     n_frames = model.receptive_field // AUDIO.hop_length + 3
     wave, mel = (x.double() for x in speech(model, n_rows=1, n_frames=n_frames))
     wave.requires_grad_()
@@ -91,19 +95,39 @@ def test_the_mel_is_heard_as_far_as_the_context_says() -> None:
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_generation_follows_forward(output: str) -> None:
+@pytest.mark.parametrize("lpc_order", [0, 4])
+def test_the_loss_is_the_bits_of_forward(output: str, lpc_order: int) -> None:
+    model = tiny(output, lpc_order=lpc_order)
+    wave, mel = speech(model, n_rows=2, n_frames=5)
+    likelihood = model.distribution.log_likelihood(model(wave, mel), model.encode(wave, mel))[:, 11:]
+    bits = model.loss(VocoderBatch(wave, mel, loss_from=11))
+    torch.testing.assert_close(bits, -likelihood.mean() / math.log(2))
+
+
+def test_the_scaler_is_inside() -> None:
+    """A mel in other units with the statistics to match is the same mel."""
+    model = tiny()
+    wave, mel = speech(model, n_rows=1, n_frames=4)
+    before = model(wave, mel)
+    model.scaler.fit(torch.full((AUDIO.n_mels,), 3.0), torch.full((AUDIO.n_mels,), 2.0))
+    torch.testing.assert_close(model(wave, mel * 2 + 3), before)
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("lpc_order", [0, 4])
+def test_generation_follows_forward(output: str, lpc_order: int) -> None:
     """Given its own samples and the same mel, forward predicts what generate drew from, from first to last frame."""
-    model = tiny(output)
+    model = tiny(output, lpc_order=lpc_order)
     _, mel = speech(model, n_rows=2, n_frames=6)
-    mel = mel[:, :, :6]
-    lengths = torch.tensor([6, 6])
-    wave = model.generate(mel, lengths, seeds=[1, 2])
+    mel = mel[:, :, :6] - 9  # quiet: nothing is clipped
+    wave = model.generate(mel, torch.tensor([6, 6]), seeds=[1, 2])
     context = torch.full((2, AUDIO.n_mels, model.mel_context), model.silence)
-    parameters = model(wave, torch.cat([context, mel, context], dim=2)).detach()
+    around = torch.cat([context, mel, context], dim=2)
+    parameters, signal = model(wave, around).detach(), model.encode(wave, around)
     noise = [torch.rand(500, model.distribution.n_noise, generator=torch.Generator().manual_seed(s)) for s in (1, 2)]
     for t in range(wave.shape[1]):
         drawn = model.distribution.sample(parameters[:, :, t], torch.stack([n[t] for n in noise]))
-        torch.testing.assert_close(model.distribution.decode(drawn), wave[:, t], atol=1e-4, rtol=0)
+        torch.testing.assert_close(drawn, signal[:, t], atol=1e-4, rtol=0)
 
 
 def test_noise_is_drawn_anew_in_every_chunk() -> None:
@@ -111,6 +135,45 @@ def test_noise_is_drawn_anew_in_every_chunk() -> None:
     mel = torch.zeros(1, AUDIO.n_mels, 150)  # 1200 samples: three chunks
     wave = model.generate(mel, torch.tensor([150]), seeds=[0])[0]
     assert not torch.allclose(wave[100:200], wave[600:700], atol=1e-3)
+
+
+def resonance(n_samples: int) -> tuple[AudioConfig, Tensor, Tensor]:
+    """A wave with one resonance at 1 kHz, and its mel."""
+    audio = AudioConfig(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, n_mels=20, f_max=4000.0)
+    noise = torch.randn(n_samples, generator=torch.Generator().manual_seed(0))
+    pole = 0.97 * cmath.exp(2j * math.pi * 1000 / audio.sample_rate)
+    wave = torch.zeros(n_samples)
+    for t in range(2, n_samples):
+        wave[t] = 0.02 * noise[t] + 2 * pole.real * wave[t - 1] - abs(pole) ** 2 * wave[t - 2]
+    return audio, wave[None], mel_spectrogram(wave[None], audio)
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_linear_prediction_knows_the_envelope_from_the_mel(power: float) -> None:
+    audio, wave, mel = resonance(64 * 40)
+    prediction = LinearPrediction(8, audio=replace(audio, power=power))
+    mel = mel_spectrogram(wave, replace(audio, power=power))
+    excitation = prediction.excitation(wave, mel)
+    gain = prediction.analyse(mel).gain.repeat_interleave(audio.hop_length, dim=1)
+    left = (excitation * gain / 12).square().mean()
+    assert wave.square().mean() / left > 10  # the mel's bands are too wide for all of it
+    assert float(excitation.std()) * 12 == pytest.approx(1, abs=0.25)
+
+
+def test_synthesis_is_the_inverse_of_prediction() -> None:
+    audio, wave, mel = resonance(64 * 10)
+    prediction = LinearPrediction(8, audio=audio)
+    restored = prediction.synthesise(prediction.excitation(wave, mel), mel)
+    torch.testing.assert_close(restored, wave, atol=1e-5, rtol=0)
+
+
+def test_silence_has_a_finite_filter() -> None:
+    prediction = LinearPrediction(16, audio=AudioConfig())
+    mel = torch.full((1, 80, 3), silence_value(AudioConfig()))
+    assert bool(prediction.excitation(torch.zeros(1, 768), mel).eq(0).all())
+    assert bool(prediction.synthesise(torch.rand(1, 768), mel).abs().max() < 0.01)
+    noise = torch.rand(1, 768, generator=torch.Generator().manual_seed(0)) * 1e-5
+    assert bool(prediction.excitation(noise, mel).abs().max() < 0.1)
 
 
 @pytest.mark.parametrize("bits", [8, 9, 10])
@@ -212,6 +275,7 @@ def test_noise_at_its_ends_draws_no_click() -> None:
         ({"output": "gauss"}, "gauss"),
         ({"bits": 16}, "16"),
         ({"n_mixtures": 0}, "n_mixtures"),
+        ({"lpc_order": -1}, "-1"),
     ],
 )
 def test_wrong_values_are_refused(change: dict[str, object], message: str) -> None:

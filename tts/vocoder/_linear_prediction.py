@@ -19,7 +19,7 @@ from tts.settings import AudioConfig
 RANGE = 12.0  # excitation of this many standard deviations is full scale; glottal pulses reach 8 to 11
 LAG_HZ = 40.0  # the autocorrelation is tapered as if each resonance were this much wider
 NOISE = 1e-4  # white noise added to the spectrum, relative to its power
-SILENCE = 1e-9  # and absolutely
+LEAST_VARIANCE = 1e-9  # of what is left over: digital silence must not become a loud excitation
 
 
 class Envelope(NamedTuple):
@@ -63,12 +63,11 @@ class LinearPrediction(nn.Module):
         with torch.autocast(mel.device.type, enabled=False):
             power = (mel.float().exp() * self.inverse_area) ** self.exponent
             r = (self.autocorrelation @ power).transpose(1, 2) * self.taper  # (B, T_mel, K + 1)
-            r[:, :, 0] += SILENCE
             index = torch.arange(self.order, device=mel.device)
             matrix = r[:, :, (index[:, None] - index).abs()]  # (B, T_mel, K, K)
             coefficients = torch.linalg.solve(matrix, r[:, :, 1:])
             left = r[:, :, 0] - (coefficients * r[:, :, 1:]).sum(dim=2)
-            return Envelope(coefficients, RANGE * left.clamp_min(SILENCE).sqrt())
+            return Envelope(coefficients, RANGE * left.clamp_min(LEAST_VARIANCE).sqrt())
 
     def excitation(self, wave: Tensor, mel: Tensor) -> Tensor:
         """What of each sample its past and the mel do not predict. wave: (B, T_wave); mel: (B, n_mels, T_mel)."""
