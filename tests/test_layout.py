@@ -12,7 +12,7 @@ TTS = ROOT / "tts"
 
 # From the ground up. A module may import from its own level and from those before it.
 LEVELS = [
-    {"errors", "atomic"},
+    {"errors", "atomic", "progress"},
     {"settings"},
     {"config", "layers", "losses", "batch", "interfaces", "alignment"},
     {"audio", "text"},

@@ -20,13 +20,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from tts.batch import PhoneTime, Utterance
 from tts.corpora._espeak_ng import EspeakNG, open_espeak, phone_times, phoneme_text
 from tts.corpora._grammar import sentences
 from tts.corpora._metadata import read_metadata
 from tts.errors import DataError
+from tts.progress import progress_bar
 from tts.settings import DataConfig, TextConfig, require
 from tts.text.frontend import Frontend
 
@@ -131,7 +131,7 @@ def _write(cfg: Config, folder: Path) -> None:
         open_espeak(cfg.voice) as espeak,
         (folder / "metadata.csv").open("w", encoding="utf-8") as metadata,
         (folder / "phones.jsonl").open("w", encoding="utf-8") as phones,
-        tqdm(total=cfg.n_sentences, desc="espeak-ng speaks the corpus", unit=" sentences") as progress,
+        progress_bar(cfg.n_sentences, "espeak-ng speaks the corpus", " sentences") as progress,
     ):
         for clip in speak_sentences(cfg, espeak):
             if clip is None:

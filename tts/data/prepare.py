@@ -25,6 +25,7 @@ from tts.data.cache import ClipCache, EntryFacts, EntryTask, make_entry, read_fa
 from tts.data.manifest import Clip, FramesPerSymbol, Prepared, name_some, save_prepared, sentence_of, write_text
 from tts.data.report import Found, LeftOut, build_report, write_report
 from tts.errors import AudioError, DataError, TextError
+from tts.progress import progress_bar
 from tts.settings import AudioConfig, DataConfig, Recipe
 from tts.text.frontend import EncodedText, Frontend
 
@@ -80,7 +81,7 @@ def prepare(
     cache = ClipCache(recipe.audio, data)
     cache.open()
     try:
-        with tqdm(total=len(present), desc="prepare", unit="clip", disable=not progress) as bar:
+        with progress_bar(len(present), "prepare", " clips", shown=progress) as bar:
             jobs = _jobs(present, frontend, cache, found, bar)
             with closing(_results(jobs, data.workers or _n_cores())) as results:
                 for job, outcome in results:

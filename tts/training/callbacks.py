@@ -12,6 +12,7 @@ import lightning.pytorch as pl
 from tqdm import tqdm
 
 from tts.checkpoint import save_half, save_training_state
+from tts.progress import progress_bar
 from tts.settings import Recipe
 from tts.training.task import Task
 
@@ -100,7 +101,7 @@ class ProgressLine(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if sys.stderr.isatty():
-            self.bar = tqdm(total=self.total, initial=trainer.global_step, desc=self.title, dynamic_ncols=True)
+            self.bar = progress_bar(self.total, self.title, " steps", done=trainer.global_step)
         self._ends.append(time.monotonic())
 
     def on_train_batch_start(

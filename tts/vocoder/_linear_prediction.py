@@ -46,6 +46,10 @@ class LinearPrediction(nn.Module):
         # autocorrelation, is then linear in the power of the bands.
         share = filters / filters.amax(dim=0)
         share = share / share.sum(dim=1, keepdim=True).clamp_min(1e-3)
+        # Outside of the first and the last band, whose power is unknown, it goes on as it is there.
+        peaks = filters.argmax(dim=0)
+        share[: peaks[0]] = F.one_hot(torch.tensor(0), audio.n_mels).double()
+        share[peaks[-1] :] = F.one_hot(torch.tensor(audio.n_mels - 1), audio.n_mels).double()
         lags = torch.arange(order + 1, dtype=torch.double)[:, None]
         cosines = torch.cos(2 * math.pi * lags * torch.arange(filters.shape[0]) / audio.n_fft)
         cosines[:, 1:-1] *= 2  # negative frequencies
