@@ -60,7 +60,7 @@ def test_guided_attention_rewards_the_diagonal():
 def test_guided_attention_is_what_the_paper_says():
     alignment = torch.rand(1, 4, 6)
     expected = sum(
-        alignment[0, n, t] * (1 - math.exp(-(((n + 0.5) / 4 - (t + 0.5) / 6) ** 2) / (2 * 0.3**2)))
+        alignment[0, n, t] * (1 - math.exp(-((min(1, (n + 0.5) / 3) - (t + 0.5) / 6) ** 2) / (2 * 0.3**2)))
         for n in range(4)
         for t in range(6)
     )

@@ -42,7 +42,8 @@ def guided_attention_loss(alignment: Tensor, text_lengths: Tensor, mel_lengths: 
 
     The mean over real frames of the share of attention off the diagonal: 0 along it, 1 far from it. (The paper divides
     by the number of symbols too, which makes the loss weaker for longer texts, and measures from the start of symbols
-    and frames; their middles ask attention for no symbol half its duration early.)
+    and frames; their middles ask attention for no symbol half its duration early. The last symbol, the end of the
+    sentence, has no duration: it belongs to the last frame.)
 
     Args:
         alignment: (B, T_text, T_mel).
@@ -50,7 +51,8 @@ def guided_attention_loss(alignment: Tensor, text_lengths: Tensor, mel_lengths: 
         sigma: width of the band as a share of the length; the paper's g.
     """
     _, n_symbols, n_frames = alignment.shape
-    text = (torch.arange(n_symbols, device=alignment.device) + 0.5)[None] / text_lengths[:, None]  # (B, T_text)
+    spoken = (text_lengths - 1).clamp_min(1)[:, None]
+    text = ((torch.arange(n_symbols, device=alignment.device) + 0.5)[None] / spoken).clamp_max(1)  # (B, T_text)
     time = (torch.arange(n_frames, device=alignment.device) + 0.5)[None] / mel_lengths[:, None]  # (B, T_mel)
     penalty = 1 - torch.exp(-(text[:, :, None] - time[:, None]).square() / (2 * sigma**2))
     return (alignment * penalty).sum(dim=1)[length_mask(mel_lengths, n_frames)].mean()
