@@ -120,3 +120,8 @@ def test_a_voice_without_a_checkpoint(capsys, folder):
     (folder / "voice" / "acoustic" / "best.safetensors").write_bytes(b"something else")
     fails(capsys, ["synthesize", "hello", "voice=voice"], "damaged or no safetensors")
     assert not (folder / "speech.wav").exists()
+
+
+def test_a_device_that_is_not_there(capsys, folder):
+    (folder / "voice").mkdir()
+    fails(capsys, ["synthesize", "hello", "voice=voice", "device=gpu"], "device=gpu: .*device=cpu always works")

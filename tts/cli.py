@@ -157,10 +157,12 @@ def synthesize(arguments: Sequence[str]) -> int:
     voice = Path(options["voice"]) if "voice" in options else newest_voice()
     if not voice.is_dir():
         raise ConfigError(f"voice={voice} is no folder; a voice is a run folder such as runs/demo")
+    device = options.get("device", "cpu")
+    check_device(device)
     from tts.audio.files import write_wave
     from tts.synthesis import Synthesizer
 
-    synthesizer = Synthesizer.load(voice, vocoder=options.get("vocoder", ""), device=options.get("device", "cpu"))
+    synthesizer = Synthesizer.load(voice, vocoder=options.get("vocoder", ""), device=device)
     if not synthesizer.vocoder.trainable:
         say(f"{voice}: speaking with Griffin-Lim" + ("" if "vocoder" in options else ", it has no trained vocoder yet"))
     speech = synthesizer.speak(text, seed=seed, progress=progress_line())
@@ -219,6 +221,16 @@ def check_writable(path: Path) -> None:
         raise ConfigError(f"{path} is no ordinary file; name one that is, or that is not there yet")
     if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise ConfigError(f"{path}: no permission to write there; choose another folder")
+
+
+def check_device(name: str) -> None:
+    """Refuse a device that torch does not know or this machine does not have."""
+    import torch
+
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device={name}: {str(error).splitlines()[0]}; device=cpu always works") from None
 
 
 def progress_line() -> Callable[[str, float], None] | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tts.alignment import WordsReport, words_attended
 from tts.checkpoint import find_half, load_acoustic, load_vocoder
@@ -101,15 +101,13 @@ class Synthesizer:
         audio: AudioConfig,
         *,
         frames_per_symbol: float,
-        device: str = "cpu",
     ):
         """frames_per_symbol: the slowest seen in training; twice that is the limit of a decode."""
-        self.acoustic = acoustic.to(device)
-        self.vocoder = vocoder.to(device)
+        self.acoustic = acoustic
+        self.vocoder = vocoder
         self.frontend = frontend
         self.audio = audio
         self.frames_per_symbol = frames_per_symbol
-        self.device = device
 
     @classmethod
     def load(cls, voice: Path, *, vocoder: str = "", device: str = "cpu") -> "Synthesizer":
@@ -139,12 +137,11 @@ class Synthesizer:
             speaker = vocoder_half.model
         frontend = Frontend(half.recipe.text, symbols=half.symbols)
         return cls(
-            half.model,
-            speaker,
+            half.model.to(device),
+            speaker.to(device),
             frontend,
             half.recipe.audio,
             frames_per_symbol=float(half.facts["frames_per_symbol"]),
-            device=device,
         )
 
     @torch.inference_mode()
@@ -160,8 +157,8 @@ class Synthesizer:
                 ids[row, : len(text.ids)] = torch.tensor(text.ids)
             report = _share(progress, "decoding", first, len(batch), len(texts), max(limits))
             made = self.acoustic.generate(
-                ids.to(self.device),
-                lengths.to(self.device),
+                ids.to(device_of(self.acoustic)),
+                lengths.to(device_of(self.acoustic)),
                 seeds=[text_seed(seed, text.ids) for text in batch],
                 max_frames=limits,
                 progress=report,
@@ -188,7 +185,7 @@ class Synthesizer:
         longest = int(lengths.max()) * self.audio.hop_length
         report = _share(progress, "vocoding", 0, 1, 1, longest)
         waves = self.vocoder.generate(
-            padded.to(self.device), lengths.to(self.device), seeds=list(seeds), progress=report
+            padded.to(device_of(self.vocoder)), lengths.to(device_of(self.vocoder)), seeds=list(seeds), progress=report
         )
         return [wave[: int(n) * self.audio.hop_length].float().cpu() for wave, n in zip(waves, lengths, strict=True)]
 
@@ -260,6 +257,11 @@ def check_contracts(mine: AudioConfig, mine_path: Path, theirs: AudioConfig, the
             f"{mine_path} and {theirs_path} disagree on the mel: {mine.difference(theirs)}; "
             "train one of them with the other's audio settings"
         )
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where a module's weights are now: while it trains, its trainer moves it."""
+    return next((tensor.device for tensor in module.state_dict().values()), torch.device("cpu"))
 
 
 def text_seed(seed: int, ids: Sequence[int]) -> int:

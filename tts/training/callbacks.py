@@ -55,19 +55,25 @@ class Keeper(pl.Callback):
         out_of_time = 0 < self.max_minutes <= pl_module.minutes
         if self.interrupted or out_of_time:
             trainer.should_stop = True
+        pl_module.in_a_hurry = self.interrupted
         step = trainer.global_step
-        if step % self.every == 0 and step != self._saved_step:
+        if (step % self.every == 0 or self.interrupted) and step != self._saved_step:
             self.save(trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Task)
-        if not trainer.sanity_checking and pl_module.score is not None and pl_module.score == pl_module.best:
+        if not pl_module.in_a_hurry and pl_module.score is not None and pl_module.score == pl_module.best:
             self._export(pl_module, "best")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Task)
-        self.save(trainer, pl_module)
+        if not self.interrupted or trainer.global_step != self._saved_step:
+            self.save(trainer, pl_module)
         signal.signal(signal.SIGINT, self._old_handler)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if self._old_handler is not None:
+            signal.signal(signal.SIGINT, self._old_handler)
 
     def save(self, trainer: pl.Trainer, task: Task) -> None:
         """Write the training state and the newest voice half."""
@@ -130,12 +136,17 @@ class ProgressLine(pl.Callback):
         self._ends.clear()
         self._waits.clear()
         self._ends.append(time.monotonic())
+        assert isinstance(pl_module, Task)
+        if pl_module.in_a_hurry:
+            return
         metrics = trainer.callback_metrics
         shown = ["bits", "mel", "stop", "stopped", "failures", "copy_mel_distance", "free_running/focus"]
         parts = [
             f"{name.split('/')[-1]} {float(metrics[f'val/{name}']):.3f}" for name in shown if f"val/{name}" in metrics
         ]
         self.say(f"{self.title} validation at step {trainer.global_step}: {', '.join(parts)}")
+        if pl_module.facts.get("aligned_at") == trainer.global_step:
+            self.say(f"{self.title}: aligned at step {trainer.global_step}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.bar is not None:

@@ -15,6 +15,10 @@ class EMA:
         self.updates = 0
         self.average = {name: value.detach().clone() for name, value in model.state_dict().items()}
 
+    def to(self, device: torch.device) -> None:
+        """Follow the model to its device."""
+        self.average = {name: value.to(device) for name, value in self.average.items()}
+
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """Take one step towards the model's weights. Young averages move faster, or they would remember the start."""

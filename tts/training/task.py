@@ -53,6 +53,7 @@ class Task(pl.LightningModule):
         self.score: Score | None = None  # of the newest validation
         self.best: Score | None = None
         self.health_word = ""  # alignment health for the progress line
+        self.in_a_hurry = False  # Ctrl-C: no validation before the end
 
     @abstractmethod
     def losses(self, batch: Any) -> Losses:
@@ -112,6 +113,8 @@ class Task(pl.LightningModule):
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Lightning validates over one empty batch; the work is in `examine`."""
+        if self.in_a_hurry:
+            return
         # Its dropout is the same every time, and training's random numbers do not notice it.
         devices = [self.device] if self.device.type == "cuda" else []
         with self.ema.applied(self.model), torch.random.fork_rng(devices=devices):
@@ -161,6 +164,7 @@ class Task(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """Continue the random numbers where the killed run stood, whatever set-up has drawn since."""
+        self.ema.to(self.device)
         resumed = getattr(self, "_resumed_rng", None)
         if resumed:
             torch.set_rng_state(resumed["rng"].cpu())
