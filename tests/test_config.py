@@ -9,35 +9,35 @@ import pytest
 from tts.config import (
     component_names,
     differences,
-    from_yaml,
     load_recipe,
-    recipe_files,
+    recipe_from_yaml,
     recipe_summary,
-    shipped_folder,
     to_yaml,
+    yaml_files,
 )
 from tts.errors import ConfigError
 from tts.runs import plan_run, write_recipe
-from tts.settings import AudioConfig, Recipe
+from tts.settings import AudioConfig
 
 ROOT = Path(__file__).parents[1]
+RECIPES = [path for _, path in sorted(yaml_files("recipes").items())]
 
 
-@pytest.mark.parametrize("path", recipe_files(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_loads_and_its_resolved_form_repeats_it(path):
     recipe = load_recipe(path.stem)
     assert recipe_summary(path)
-    assert from_yaml(Recipe, to_yaml(recipe), "again") == recipe
+    assert recipe_from_yaml(to_yaml(recipe), "again") == recipe
 
 
 @pytest.mark.parametrize(
-    "part", sorted(shipped_folder("configs").glob("*/*.yaml")), ids=lambda path: f"{path.parent.name}/{path.stem}"
+    "part", sorted((ROOT / "configs").glob("*/*.yaml")), ids=lambda path: f"{path.parent.name}/{path.stem}"
 )
 def test_every_part_loads(part):
     load_recipe("ljspeech_small", [f"{part.parent.name}={part.stem}"])
 
 
-@pytest.mark.parametrize("path", recipe_files(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 @pytest.mark.parametrize(
     ("key", "nearest"),
     [
@@ -124,23 +124,89 @@ def test_the_fingerprint_changes_with_every_field():
     assert contract.difference(AudioConfig(hop_length=200)) == "hop_length 256 != 200"
 
 
+def test_a_swapped_part_replaces_its_section_also_in_a_stored_recipe():
+    stored = load_recipe("ljspeech", ["acoustic.encoder_dim=100", "text.units=characters"])
+    again = recipe_from_yaml(to_yaml(stored), "stored", ["text=phonemes", "trainer=demo", "data.held_out=3"])
+    assert again.text.units == "phonemes"
+    assert again.trainer == load_recipe("demo").trainer
+    assert again.acoustic.encoder_dim == 100
+    assert again.data.held_out == 3
+
+
+def test_a_typo_is_not_taken_for_a_key_of_a_replaced_component(tmp_path):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("data: {corpus: own}\nacoustic: {attention: {name: location_sensitive, filtres: 8}}\n")
+    with pytest.raises(ConfigError, match=r"mine\.yaml: unknown key acoustic\.attention\.filtres"):
+        load_recipe(str(recipe), ["acoustic.attention.name=dynamic_convolution"])
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["text", "=3", "data=own", "stages=[]", "trainer.accelerator=gppu", "trainer.acoustic.decay_halving=0",
+     "trainer.acoustic.batch_size=0", "trainer.vocoder.segment_frames=0", "data.workers=-1", "audio.n_mels=0",
+     "trainer.vocoder.learning_rate=-1", "trainer.vocoder.learning_rate=.nan"],
+)  # fmt: skip
+def test_what_would_fail_later_fails_now(override):
+    with pytest.raises(ConfigError):
+        load_recipe("demo", [override])
+
+
+@pytest.mark.parametrize("parts", ["", "[audio]", "{sound: 16khz}"])
+def test_odd_parts(tmp_path, parts):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(f"data: {{corpus: own}}\nparts: {parts}\n")
+    if parts:
+        with pytest.raises(ConfigError, match=r"mine\.yaml: (parts must|unknown part 'sound')"):
+            load_recipe(str(recipe))
+    else:
+        assert load_recipe(str(recipe)).audio == AudioConfig()
+
+
+def test_the_working_folder_adds_recipes_and_parts_and_hides_none(tmp_path, monkeypatch):
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "configs" / "audio").mkdir(parents=True)
+    (tmp_path / "configs" / "audio" / "8khz.yaml").write_text("sample_rate: 8000\nf_max: 4000\n")
+    (tmp_path / "recipes" / "mine.yaml").write_text("parts: {audio: 8khz, text: phonemes}\ndata: {corpus: own}\n")
+    (tmp_path / "own").mkdir()  # a folder of a recipe's name is no run
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe("mine").audio.sample_rate == 8000
+    assert plan_run("own", []).recipe.data.corpus == "own"
+
+
+def trained(run, half):
+    (run / half).mkdir(parents=True, exist_ok=True)
+    (run / half / "last.ckpt").touch()
+
+
 def test_a_run_goes_on_only_as_what_it_is(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     plan = plan_run("demo", [])
     assert (plan.run, plan.resumed) == (Path("runs/demo"), False)
     assert not Path("runs").exists()
-    write_recipe(plan.recipe, plan.run)
-    again = plan_run("runs/demo", ["trainer.acoustic.max_steps=7"])
+    write_recipe(plan.stored, plan.run)
+    assert plan_run("demo", ["data.max_bad_share=0.5", "audio.n_mels=40"]).resumed  # nothing is trained yet
+    trained(plan.run, "acoustic")
+    again = plan_run("runs/demo", ["trainer.acoustic.max_steps=7", "vocoder.n_layers=12", "vocoder.n_cycles=2"])
     assert again.resumed
     assert again.recipe.trainer.acoustic.max_steps == 7
-    assert plan_run("demo", []).resumed
-    with pytest.raises(ConfigError, match=r"runs/demo holds a run with another audio.n_mels; .*run="):
-        plan_run("demo", ["audio.n_mels=40"])
+    trained(plan.run, "vocoder")
+    for change in ("audio.n_mels=40", "vocoder.skip_channels=12", "text=characters", "data.trim_db=30"):
+        key = "text.units" if change == "text=characters" else change.partition("=")[0]
+        with pytest.raises(ConfigError, match=rf"runs/demo holds a run with another {key}; .*run="):
+            plan_run("demo", [change])
     with pytest.raises(ConfigError, match=r"trainer\.acoustic\.reduction"):
         plan_run("runs/demo", ["trainer.acoustic.reduction={0: 5}"])
+    assert plan_run("runs/demo", ["trainer.acoustic.max_minutes=90", "data.root=elsewhere"]).resumed
     repeated = plan_run("runs/demo/recipe.yaml", [])
     assert (repeated.run, repeated.resumed) == (Path("runs/demo-2"), False)
     assert differences(repeated.recipe, plan.recipe) == []
+
+
+def test_the_stored_recipe_keeps_all_stages(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan = plan_run("demo", ["stages=[prepare]"])
+    assert plan.recipe.stages == ["prepare"]
+    assert plan.stored.stages == ["prepare", "acoustic", "vocoder"]
 
 
 def test_components_are_the_files_of_their_folder():
@@ -152,5 +218,5 @@ def test_components_are_the_files_of_their_folder():
 def test_recipes_are_listed_without_torch():
     code = "import sys; from tts.cli import main; main(['train']); assert 'torch' not in sys.modules"
     listed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True).stdout
-    for path in recipe_files():
+    for path in RECIPES:
         assert path.stem in listed

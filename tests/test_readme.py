@@ -56,6 +56,10 @@ def test_speaking_commands_speak(arguments, trained, tmp_path, monkeypatch):
     assert (tmp_path / out).is_file()
 
 
+def test_no_placeholder_is_left():
+    assert "RESULTS" not in README
+
+
 def test_what_the_readme_links_to_is_there():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert target.startswith("http") or (ROOT / target).exists(), target

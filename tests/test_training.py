@@ -38,8 +38,7 @@ def test_all_stages_leave_what_they_should(trained):
     for half in ("acoustic", "vocoder"):
         for name in ("best.safetensors", "last.safetensors", "last.ckpt"):
             assert (trained / half / name).is_file()
-    report = (trained / "data" / "report.md").read_text()
-    assert "12" in report
+    assert "- clips kept: 12 of 12 listed" in (trained / "data" / "report.md").read_text()
 
 
 def test_tensorboard_shows_pictures_curves_and_audio(trained):
@@ -64,6 +63,31 @@ def test_killed_and_resumed_equals_straight_through(trained, tmp_path):
     for half in ("acoustic", "vocoder"):
         assert_same(weights(run, half), weights(trained, half))
     log = EventAccumulator(str(run / "tensorboard" / "acoustic")).Reload()
+    assert sorted({event.step for event in log.Scalars("val/total")}) == [4, 8]
+
+
+def test_killed_in_the_middle_equals_straight_through(trained, tmp_path, monkeypatch):
+    """What lay on the disk at step 4 of a run that went on to 8, taken up again."""
+    from tts.training.callbacks import Keeper
+
+    run, killed = tmp_path / "run", tmp_path / "killed"
+    save = Keeper.save
+
+    def save_and_copy(self, trainer, task):
+        save(self, trainer, task)
+        if trainer.global_step == 4 and task.kind == "acoustic":
+            shutil.copytree(run, killed)
+
+    arguments = [f"data.root={trained.parent / 'corpus'}", f"data.cache={trained.parent / 'cache'}", *SMALL]
+    with monkeypatch.context() as patch:
+        patch.setattr(Keeper, "save", save_and_copy)
+        stages = "stages=[prepare,acoustic]"
+        assert main(["train", "recipe=own", f"run={run}", *arguments, *steps(8, every=4), stages]) == 0
+    assert (killed / "acoustic" / "best.safetensors").is_file()
+    assert main(["train", f"recipe={killed}", "stages=[acoustic]"]) == 0
+    for name in ("last", "best"):
+        assert_same(*(load_file(folder / "acoustic" / f"{name}.safetensors") for folder in (run, killed)))
+    log = EventAccumulator(str(killed / "tensorboard" / "acoustic")).Reload()
     assert sorted({event.step for event in log.Scalars("val/total")}) == [4, 8]
 
 
@@ -164,7 +188,7 @@ def test_halves_that_disagree_on_the_mel_are_refused(trained, tmp_path, capsys):
     shutil.rmtree(voice / "vocoder")
     shutil.copytree(trained / "acoustic", voice / "vocoder")
     assert main(["synthesize", "one", f"voice={voice}", f"out={tmp_path / 'x.wav'}"]) == 2
-    assert "holds a acoustic, not a vocoder" in capsys.readouterr().err
+    assert "holds the half acoustic, not vocoder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", "   ", "...", "?!"])
@@ -187,7 +211,7 @@ class Line(Task):
 
 
 def line_task(**stage):
-    task = Line(torch.nn.Linear(2, 1, bias=False), StageConfig(**stage))
+    task = Line(torch.nn.Sequential(torch.nn.BatchNorm1d(2), torch.nn.Linear(2, 1, bias=False)), StageConfig(**stage))
     optimizer = torch.optim.SGD(task.model.parameters(), lr=0.1)
     task.optimizers = lambda: optimizer
     task.manual_backward = lambda loss: loss.backward()
@@ -197,18 +221,19 @@ def line_task(**stage):
 
 def test_non_finite_steps_are_skipped_counted_and_at_last_an_error():
     task = line_task(max_bad_steps=3)
-    before = task.model.weight.detach().clone()
+    before = {name: value.clone() for name, value in task.model.state_dict().items()}
     for bad in (float("nan"), float("inf")):
-        task.training_step(torch.full((1, 2), bad), 0)
-    assert torch.equal(task.model.weight, before)
+        task.training_step(torch.full((3, 2), bad), 0)
+    assert_same(task.model.state_dict(), before)  # the running statistics too
     assert (task.bad_steps, task.batches_seen) == (2, 2)
-    task.training_step(torch.ones(1, 2), 0)
-    assert not torch.equal(task.model.weight, before)
+    task.training_step(torch.randn(3, 2), 0)
+    assert not torch.equal(task.model[1].weight, before["1.weight"])
     assert task.bad_in_a_row == 0
+    assert all(torch.isfinite(value).all() for value in task.ema.average.values())
     for _ in range(2):
-        task.training_step(torch.full((1, 2), float("nan")), 0)
+        task.training_step(torch.full((3, 2), float("nan")), 0)
     with pytest.raises(TTSError, match=r"3 steps in a row .* lower rate: trainer.acoustic.learning_rate="):
-        task.training_step(torch.full((1, 2), float("nan")), 0)
+        task.training_step(torch.full((3, 2), float("nan")), 0)
 
 
 def test_the_learning_rate_is_a_function_of_the_step():
@@ -263,3 +288,39 @@ def test_the_full_size_recipe_takes_a_few_steps_of_both_halves(trained, tmp_path
     assert sum(tensor.numel() for tensor in weights(run, "acoustic").values()) > 25e6  # Tacotron 2 has about 28 million
     for half in ("acoustic", "vocoder"):
         assert torch.load(run / half / "last.ckpt", weights_only=True)["global_step"] == 2
+
+
+def test_a_text_with_dollars_can_be_drawn(tmp_path):
+    from tts.training.figures import alignment_figure, save_figure, sentence_figure
+
+    title = "from $5% to $6, {P EY1 D"
+    save_figure(alignment_figure(torch.rand(2, 5), ["a", "~"], title), tmp_path / "a.png")
+    save_figure(sentence_figure(torch.rand(2, 5), torch.rand(4, 5), ["a", "~"], title), tmp_path / "b.png")
+    assert (tmp_path / "b.png").stat().st_size > 1000
+
+
+def test_a_vocoder_without_training_is_said_and_skipped(trained, tmp_path, capsys):
+    arguments = [f"data.root={trained.parent / 'corpus'}", f"data.cache={trained.parent / 'cache'}"]
+    small = [key for key in SMALL if not key.startswith("vocoder")]
+    run = tmp_path / "run"
+    assert main(["train", "recipe=own", f"run={run}", *arguments, *small, *steps(1), "vocoder=griffin_lim"]) == 0
+    assert "griffin_lim has nothing to train" in capsys.readouterr().out
+
+
+def test_training_stops_when_its_minutes_are_up(trained, tmp_path, capsys):
+    arguments = [f"data.root={trained.parent / 'corpus'}", f"data.cache={trained.parent / 'cache'}", *SMALL]
+    run = tmp_path / "run"
+    limit = ["trainer.acoustic.max_minutes=0.01", "stages=[prepare,acoustic]"]
+    assert main(["train", "recipe=own", f"run={run}", *arguments, *steps(10**6), *limit]) == 0
+    assert torch.load(run / "acoustic" / "last.ckpt", weights_only=True)["global_step"] < 1000
+    capsys.readouterr()
+    assert main(["train", f"recipe={run}", "stages=[acoustic]"]) == 0
+    assert "trainer.acoustic.max_minutes=0.02" in capsys.readouterr().out
+
+
+def test_bf16_trains_validates_and_speaks_in_full_precision(trained, tmp_path):
+    arguments = [f"data.root={trained.parent / 'corpus'}", f"data.cache={trained.parent / 'cache'}", *SMALL]
+    run = tmp_path / "run"
+    assert main(["train", "recipe=own", f"run={run}", *arguments, *steps(2, every=1), "trainer.precision=bf16"]) == 0
+    for half in ("acoustic", "vocoder"):
+        assert all(t.dtype != torch.bfloat16 and torch.isfinite(t).all() for t in weights(run, half).values())

@@ -20,7 +20,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from tts.atomic import write_atomically, write_failure
-from tts.config import from_yaml, to_yaml
+from tts.config import recipe_from_yaml, to_yaml
 from tts.errors import CheckpointError, ConfigError
 from tts.interfaces import AcousticModel, Vocoder
 from tts.settings import Recipe
@@ -139,9 +139,9 @@ def _metadata(path: Path) -> dict[str, str]:
 def _read(path: Path, kind: Kind) -> tuple[Recipe, tuple[str, ...], dict[str, Any], dict[str, Tensor]]:
     metadata = _metadata(path)
     if metadata["kind"] != kind:
-        raise CheckpointError(f"{path} holds a {metadata['kind']}, not a {kind}: the folders were mixed up")
+        raise CheckpointError(f"{path} holds the half {metadata['kind']}, not {kind}: the folders were mixed up")
     try:
-        recipe = from_yaml(Recipe, metadata["recipe"], str(path))
+        recipe = recipe_from_yaml(metadata["recipe"], str(path))
     except ConfigError as error:
         raise CheckpointError(f"{path} is of another version of this program: {error}") from None
     with safe_open(path, framework="pt") as file:

@@ -65,6 +65,7 @@ The whole chain in minutes: a corpus spoken by espeak-ng, both halves trained on
 
   python -m tts demo [key=value ...]   keys as in `python train.py recipe=demo`"""
 
+INTERRUPTED = 128 + signal.SIGINT
 OPTIONS = ("voice", "out", "seed", "vocoder", "device", "plot", "report", "file")
 
 
@@ -86,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         return complain(f"{where}{error.strerror or error}; check the path, its permissions and the free space")
     except KeyboardInterrupt:
-        return complain("interrupted", code=128 + signal.SIGINT)
+        return complain("interrupted", code=INTERRUPTED)
 
 
 def complain(message: str, code: int = 2) -> int:
@@ -118,7 +119,7 @@ def train(arguments: Sequence[str]) -> int:
     from tts.training.pipeline import carry_out
 
     if not carry_out(plan, say):
-        return 128 + signal.SIGINT
+        return INTERRUPTED
     if (plan.run / "acoustic").is_dir():
         say(f'speak: python synthesize.py "Hello world." voice={plan.run}')
     return 0
@@ -126,13 +127,13 @@ def train(arguments: Sequence[str]) -> int:
 
 def list_recipes() -> None:
     """A line for each recipe."""
-    from tts.config import recipe_files, recipe_summary
+    from tts.config import recipe_summary, yaml_files
 
-    files = recipe_files()
-    width = max(len(file.stem) for file in files)
+    files = yaml_files("recipes")
+    width = max(map(len, files))
     print("Recipes (python train.py recipe=NAME; --help tells more):\n")
-    for file in files:
-        print(f"  {file.stem:{width}}  {recipe_summary(file)}")
+    for name, file in sorted(files.items()):
+        print(f"  {name:{width}}  {recipe_summary(file)}")
 
 
 def synthesize(arguments: Sequence[str]) -> int:
@@ -159,6 +160,7 @@ def synthesize(arguments: Sequence[str]) -> int:
         raise ConfigError(f"voice={voice} is no folder; a voice is a run folder such as runs/demo")
     device = options.get("device", "cpu")
     check_device(device)
+    from tts.atomic import write_atomically
     from tts.audio.files import write_wave
     from tts.synthesis import Synthesizer
 
@@ -188,7 +190,7 @@ def synthesize(arguments: Sequence[str]) -> int:
             "rtf": round(speech.rtf, 4),
             "sentences": [asdict(sentence) for sentence in speech.sentences],
         }
-        report.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_atomically(report, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
     say(f"{out}: {speech.seconds:.2f} s, real-time factor {speech.rtf:.2f}")
     return 0
 
@@ -206,7 +208,7 @@ def demo(arguments: Sequence[str]) -> int:
     from tts.training.pipeline import carry_out
 
     if not carry_out(plan, say):
-        return 128 + signal.SIGINT
+        return INTERRUPTED
     for line in measure_demo(plan.run, progress_line()):
         say(line)
     return 0
@@ -247,13 +249,13 @@ def progress_line() -> Callable[[str, float], None] | None:
 
 def _plot(out: Path, speech: "object") -> None:
     from tts.synthesis import Speech
-    from tts.training.figures import sentence_figure
+    from tts.training.figures import save_figure, sentence_figure
 
     assert isinstance(speech, Speech)
     for number, (sentence, made) in enumerate(zip(speech.sentences, speech.decoded, strict=True), 1):
         name = out.with_suffix(".png") if len(speech.decoded) == 1 else out.with_name(f"{out.stem}-{number}.png")
         symbols = ["space" if symbol == "" else symbol for symbol in sentence.phones.split(" ")]
-        sentence_figure(made.alignment, made.mel, symbols, sentence.text).savefig(name, dpi=120)
+        save_figure(sentence_figure(made.alignment, made.mel, symbols, sentence.text), name)
         say(f"{name}: mel and alignment")
 
 
@@ -285,7 +287,10 @@ def _text(options: dict[str, str], texts: Sequence[str]) -> str:
         except UnicodeDecodeError:
             raise ConfigError(f"{path} is not UTF-8 text; convert it first") from None
     if list(texts) == ["-"]:
-        return sys.stdin.read()
+        try:
+            return sys.stdin.buffer.read().decode("utf-8")
+        except UnicodeDecodeError:
+            raise ConfigError("standard input is not UTF-8 text; convert it first") from None
     return " ".join(texts)
 
 

@@ -9,7 +9,6 @@ import dataclasses
 import difflib
 import importlib
 import pkgutil
-import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
@@ -23,7 +22,7 @@ from yaml import YAMLError
 from tts.errors import ConfigError
 from tts.settings import Recipe
 
-SECTIONS = ("audio", "text", "data", "acoustic", "vocoder", "trainer")
+PART_SECTIONS = ("audio", "text", "acoustic", "vocoder", "trainer")  # those with a folder in configs/
 COMMAND_LINE = "command line"
 T = TypeVar("T")
 
@@ -41,6 +40,7 @@ class Layers:
 
     tree: dict[str, Any]
     origins: dict[str, Origin]
+    replaced: dict[str, list[Any]]  # by path: values that a higher layer replaced
     depth: int = 0
 
     def add(self, mapping: Mapping[str, Any], file: str) -> None:
@@ -52,6 +52,8 @@ class Layers:
         for key, value in mapping.items():
             here = f"{path}.{key}" if path else str(key)
             self.origins[here] = origin
+            if key in into and into[key] != value:
+                self.replaced.setdefault(here, []).append(into[key])
             # A plan like {0: 4, 2000: 2} is one value: it is replaced, not merged.
             if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
                 inner = into.get(key)
@@ -67,33 +69,46 @@ class Layers:
         return self.origins.get(path, Origin(0, "defaults"))
 
 
-def load_recipe(name: str, overrides: Sequence[str] = (), *, defaults: Mapping[str, Any] | None = None) -> Recipe:
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """Load a recipe and everything it names.
 
     Args:
         name: a file in `recipes/` without its suffix, or the path of a YAML file.
         overrides: `key=value`; `section=part` takes another part, e.g. `text=characters`.
-        defaults: values below the recipe's own, e.g. a changed cache folder.
 
     Raises:
         ConfigError: naming every unknown key with the nearest known one, every bad value, and the files.
     """
     path = find_recipe(name)
-    recipe = read_yaml(path)
-    # `text=characters` takes another part, `text.units=characters` sets a key.
-    swaps = dict(o.split("=", 1) for o in overrides if o.partition("=")[0] in SECTIONS)
-    command = parse_overrides([o for o in overrides if o.partition("=")[0] not in SECTIONS])
-    parts = {**recipe.pop("parts", {}), **swaps}
-    layers = Layers({}, {})
-    if defaults:
-        layers.add(defaults, "defaults")
-    for section, part in parts.items():
-        if section not in SECTIONS:
-            raise ConfigError(f"{path}: unknown part {section!r}{nearest(section, SECTIONS)}")
+    return _assemble(read_yaml(path), str(path), overrides)
+
+
+def recipe_from_yaml(text: str, source: str, overrides: Sequence[str] = ()) -> Recipe:
+    """A stored recipe from what `to_yaml` gave, with the same overrides and checks as any."""
+    try:
+        mapping = to_plain(OmegaConf.create(text))
+    except (OmegaConfBaseException, YAMLError) as error:
+        raise ConfigError(f"{source}: {first_line(error)}") from None
+    return _assemble(mapping, source, overrides)
+
+
+def _assemble(recipe: dict[str, Any], source: str, overrides: Sequence[str]) -> Recipe:
+    """Parts, then the recipe, then the command line. A part from the command line replaces its whole section."""
+    malformed = [override for override in overrides if not override.partition("=")[0] or "=" not in override]
+    if malformed:
+        raise ConfigError(f"not of the form key=value: {', '.join(map(repr, malformed))}")
+    swaps = dict(override.split("=", 1) for override in overrides if override.partition("=")[0] in PART_SECTIONS)
+    parts = recipe.pop("parts", None) or {}
+    if not isinstance(parts, dict):
+        raise ConfigError(f"{source}: parts must name a part for a section, e.g. {{audio: 22khz}}, not {parts!r}")
+    layers = Layers({}, {}, {})
+    for section, part in {**parts, **swaps}.items():
+        if section not in PART_SECTIONS:
+            raise ConfigError(f"{source}: unknown part {section!r}{nearest(section, PART_SECTIONS)}")
         part_path = find_part(section, str(part))
         layers.add({section: read_yaml(part_path)}, str(part_path))
-    layers.add(recipe, str(path))
-    layers.add(command, COMMAND_LINE)
+    layers.add({section: keys for section, keys in recipe.items() if section not in swaps}, source)
+    layers.add(parse_overrides([o for o in overrides if o.partition("=")[0] not in PART_SECTIONS]), COMMAND_LINE)
     return build(Recipe, layers)
 
 
@@ -131,8 +146,7 @@ class _Builder:
         for key, value in tree.items():
             here = f"{path}.{key}" if path else str(key)
             if key not in known:
-                if not self._left_over(path, here, known):
-                    self.complain(here, f"unknown key {here}{nearest(key, known, path)}")
+                self.complain(here, f"unknown key {here}{nearest(key, known, path)}")
             elif "folder" not in known[key].metadata:
                 values[key] = self.value(hints[key], value, here)
         for name, known_field in known.items():
@@ -147,11 +161,6 @@ class _Builder:
             self.complain(path, f"{path}: {error}" if path else str(error))
             return None
 
-    def _left_over(self, path: str, here: str, known: Mapping[str, Any]) -> bool:
-        """A key of the component that a higher layer replaced (`acoustic.attention.name=...`) no longer counts."""
-        names = [f"{path}.{key}" for key in ("name", "corpus") if key in known]
-        return any(self.layers.origin(here).layer < self.layers.origin(name).layer for name in names)
-
     def component(self, metadata: Mapping[str, Any], tree: Any, path: str) -> Any:
         """The Config of the file that `tree[key]` names."""
         folder, key = metadata["folder"], metadata["key"]
@@ -165,7 +174,19 @@ class _Builder:
             said = f"no {name!r} in {folder.replace('.', '/')}" if name else f"{path}.{key} is missing"
             self.complain(f"{path}.{key}", f"{path}.{key}: {said}{nearest(name, choices)} (there is: {listed})")
             return None
-        return self.dataclass(importlib.import_module(f"{folder}.{name}").Config, tree, path)
+        config = importlib.import_module(f"{folder}.{name}").Config
+        left = self.left_behind(config, folder, f"{path}.{key}", metadata["default"])
+        return self.dataclass(config, {k: v for k, v in tree.items() if k not in left}, path)
+
+    def left_behind(self, config: type[Any], folder: str, name_path: str, default: str) -> set[str]:
+        """Keys of the component that a higher layer replaced: `acoustic.attention.name=...` leaves them behind."""
+        replaced = {str(name) for name in (default, *self.layers.replaced.get(name_path, []))}
+        configs = [importlib.import_module(f"{folder}.{n}").Config for n in replaced & set(component_names(folder))]
+        old = {field.name for other in configs for field in dataclasses.fields(other)}
+        now = self.layers.origin(name_path).layer
+        section = name_path.rpartition(".")[0]
+        gone = old - {field.name for field in dataclasses.fields(config)}
+        return {key for key in gone if self.layers.origin(f"{section}.{key}").layer < now}
 
     def value(self, hint: Any, value: Any, path: str) -> Any:
         """`value` as the type `hint`, or a complaint."""
@@ -177,11 +198,6 @@ class _Builder:
                 return value
             choices = [str(choice) for choice in get_args(hint)]
             return self.bad(path, value, f"one of {', '.join(choices)}{nearest(str(value), choices)}")
-        if origin in (typing.Union, types.UnionType):
-            if value is None:
-                return None
-            (inner,) = [arg for arg in get_args(hint) if arg is not type(None)]
-            return self.value(inner, value, path)
         if origin is list:
             if not isinstance(value, list):
                 return self.bad(path, value, "a list, e.g. [a,b]")
@@ -225,11 +241,8 @@ def component_names(folder: str) -> list[str]:
 
 def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     """`a.b=c` arguments as one nested mapping, the values read as YAML."""
-    layers = Layers({}, {})
+    layers = Layers({}, {}, {})
     for override in overrides:
-        key, equals, _ = override.partition("=")
-        if not equals or not key.strip():
-            raise ConfigError(f"{override!r} is not of the form key=value")
         try:
             layers.add(to_plain(OmegaConf.from_dotlist([override])), COMMAND_LINE)
         except (OmegaConfBaseException, YAMLError) as error:
@@ -258,16 +271,11 @@ def first_line(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
-def shipped_folder(name: str) -> Path:
-    """`recipes` or `configs`: of the working folder, of the checkout, or of the installed package."""
+def yaml_files(folder: str) -> dict[str, Path]:
+    """Name -> file in `folder` (`recipes`, `configs/audio`, ...): the shipped ones, and those of the working folder."""
     package = Path(__file__).parent
-    candidates = [Path.cwd() / name, package.parent / name, package / name]
-    return next((folder for folder in candidates if folder.is_dir()), candidates[1])
-
-
-def recipe_files() -> list[Path]:
-    """All recipes that can be named."""
-    return sorted(shipped_folder("recipes").glob("*.yaml"))
+    places = [package / folder, package.parent / folder, Path.cwd() / folder]
+    return {file.stem: file for place in places for file in sorted(place.glob("*.yaml"))}
 
 
 def find_recipe(name: str) -> Path:
@@ -277,19 +285,18 @@ def find_recipe(name: str) -> Path:
         if path.is_file():
             return shown(path)
         raise ConfigError(f"there is no recipe file {name}")
-    names = {file.stem: file for file in recipe_files()}
+    names = yaml_files("recipes")
     if name in names:
         return shown(names[name])
-    raise ConfigError(f"unknown recipe {name!r}{nearest(name, names)} (there is: {', '.join(names)})")
+    raise ConfigError(f"unknown recipe {name!r}{nearest(name, names)} (there is: {', '.join(sorted(names))})")
 
 
 def find_part(section: str, name: str) -> Path:
     """The file `configs/SECTION/NAME.yaml`."""
-    folder = shipped_folder("configs") / section
-    names = sorted(file.stem for file in folder.glob("*.yaml"))
+    names = yaml_files(f"configs/{section}")
     if name in names:
-        return shown(folder / f"{name}.yaml")
-    listed = ", ".join(names) or "none"
+        return shown(names[name])
+    listed = ", ".join(sorted(names)) or "none"
     raise ConfigError(f"{section}={name}: no such file in configs/{section}{nearest(name, names)} (there is: {listed})")
 
 
@@ -303,20 +310,9 @@ def recipe_summary(path: Path) -> str:
     return str(read_yaml(path).get("about", ""))
 
 
-def to_yaml(config: Any) -> str:
-    """Any of our dataclasses as YAML that `from_yaml` reads back."""
-    return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config)))
-
-
-def from_yaml(cls: type[T], text: str, source: str, overrides: Sequence[str] = ()) -> T:
-    """A dataclass of ours from what `to_yaml` gave, with the same checks as a recipe."""
-    layers = Layers({}, {})
-    try:
-        layers.add(to_plain(OmegaConf.create(text)), source)
-    except (OmegaConfBaseException, YAMLError) as error:
-        raise ConfigError(f"{source}: {first_line(error)}") from None
-    layers.add(parse_overrides(overrides), COMMAND_LINE)
-    return build(cls, layers)
+def to_yaml(recipe: Recipe) -> str:
+    """A recipe as YAML that `recipe_from_yaml` reads back."""
+    return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(recipe)))
 
 
 def differences(mine: Any, theirs: Any) -> list[str]:

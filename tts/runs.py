@@ -4,18 +4,22 @@ A run folder holds `recipe.yaml` (resolved), `data/`, `acoustic/`, `vocoder/`, `
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from tts.atomic import write_atomically
-from tts.config import differences, from_yaml, load_recipe, to_yaml
+from tts.config import differences, load_recipe, recipe_from_yaml, to_yaml, yaml_files
 from tts.errors import ConfigError
-from tts.settings import Recipe
+from tts.settings import STAGES, Recipe
 
 RUNS = Path("runs")
-# What a resumed run may change: how long and where it trains, not what it is.
-CHANGEABLE = ("about", "trainer.", "stages", "data.root", "data.cache", "data.workers", "data.allow_missing")
-FIXED = ("trainer.acoustic.reduction",)
+# What each half is made of; once it has been trained, these keys are what they are.
+MADE_OF = {
+    "acoustic": ("seed", "audio.", "text.", "data.", "acoustic.", "trainer.acoustic.reduction"),
+    "vocoder": ("seed", "audio.", "data.", "vocoder."),
+}
+CHANGEABLE = ("data.root", "data.cache", "data.workers", "data.allow_missing")  # not what it is, but where
 
 
 class Plan(NamedTuple):
@@ -24,6 +28,7 @@ class Plan(NamedTuple):
     recipe: Recipe
     run: Path
     resumed: bool
+    stored: Recipe  # what recipe.yaml shall say: all stages of the recipe, also where this command asks for fewer
 
 
 def plan_run(name: str, overrides: Sequence[str], run: str = "") -> Plan:
@@ -33,21 +38,24 @@ def plan_run(name: str, overrides: Sequence[str], run: str = "") -> Plan:
         ConfigError: for anything unknown, or a change that the run in the folder cannot take.
     """
     folder = Path(name)
-    if (folder / "recipe.yaml").is_file():
+    of_recipe = [override for override in overrides if not override.startswith("stages=")]
+    if name and (folder / "recipe.yaml").is_file():
         if run:
             raise ConfigError(
                 f"recipe={name} goes on in that folder; to repeat it elsewhere: recipe={name}/recipe.yaml"
             )
-        stored = read_recipe(folder)
-        wanted = from_yaml(Recipe, to_yaml(stored), str(folder / "recipe.yaml"), overrides)
-        return Plan(check_resume(stored, wanted, folder), folder, True)
-    if folder.is_dir():
+        wanted, whole = (read_recipe(folder, keys) for keys in (overrides, of_recipe))
+        target = folder
+    elif name not in yaml_files("recipes") and folder.is_dir() and name:
         raise ConfigError(f"{name} is a folder without recipe.yaml, so no run; `python train.py` lists the recipes")
-    recipe = load_recipe(name, overrides)
-    target = Path(run) if run else default_folder(Path(name))
-    if (target / "recipe.yaml").is_file():
-        return Plan(check_resume(read_recipe(target), recipe, target), target, True)
-    return Plan(recipe, target, False)
+    else:
+        wanted, whole = (load_recipe(name, keys) for keys in (overrides, of_recipe))
+        target = Path(run) if run else default_folder(folder)
+    resumed = (target / "recipe.yaml").is_file()
+    if resumed:
+        check_resume(read_recipe(target), wanted, target)
+    stages = [stage for stage in STAGES if stage in (*whole.stages, *wanted.stages)]
+    return Plan(wanted, target, resumed, replace(wanted, stages=stages))
 
 
 def default_folder(name: Path) -> Path:
@@ -60,20 +68,22 @@ def default_folder(name: Path) -> Path:
     return Path(f"{name.parent}-{number}")
 
 
-def check_resume(stored: Recipe, wanted: Recipe, folder: Path) -> Recipe:
-    """The recipe to go on with, or an error that names what may not change."""
-    changed = [key for key in differences(stored, wanted) if not key.startswith(CHANGEABLE) or key.startswith(FIXED)]
+def check_resume(stored: Recipe, wanted: Recipe, folder: Path) -> None:
+    """Refuse to go on as something else than what the halves trained so far are made of."""
+    fixed = [key for half, keys in MADE_OF.items() if (folder / half / "last.ckpt").is_file() for key in keys]
+    changed = [
+        key for key in differences(stored, wanted) if key.startswith(tuple(fixed)) and not key.startswith(CHANGEABLE)
+    ]
     if changed:
         raise ConfigError(
             f"{folder} holds a run with another {', '.join(changed)}; for a new run name another folder: run=runs/NEW"
         )
-    return wanted
 
 
-def read_recipe(folder: Path) -> Recipe:
+def read_recipe(folder: Path, overrides: Sequence[str] = ()) -> Recipe:
     """The resolved recipe of a run folder."""
     path = folder / "recipe.yaml"
-    return from_yaml(Recipe, path.read_text(encoding="utf-8"), str(path))
+    return recipe_from_yaml(path.read_text(encoding="utf-8"), str(path), overrides)
 
 
 def write_recipe(recipe: Recipe, folder: Path) -> None:

@@ -51,7 +51,8 @@ class AudioConfig:
     loudness: float = -23.0  # LUFS every clip is brought to
 
     def __post_init__(self) -> None:
-        require(self.sample_rate > 0 and self.hop_length > 0, "sample_rate and hop_length must be positive")
+        for name in ("sample_rate", "hop_length", "win_length", "n_mels", "power"):
+            require(getattr(self, name) > 0, f"{name} must be positive")
         require(self.hop_length < self.n_fft, "hop_length must be smaller than n_fft")
         require((self.n_fft - self.hop_length) % 2 == 0, "n_fft - hop_length must be even")
         require(self.win_length <= self.n_fft, "win_length must not exceed n_fft")
@@ -108,6 +109,8 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         require(self.held_out >= 1, "held_out must be at least 1")
+        require(self.workers >= 0, "workers must not be negative; 0 is one per core")
+        require(self.trim_db > 0 and self.keep_silence >= 0, "trim_db must be positive, keep_silence not negative")
         require(0 <= self.max_bad_share <= 1, "max_bad_share is a share between 0 and 1")
         require(0 < self.min_seconds < self.max_seconds, "0 < min_seconds < max_seconds must hold")
 
@@ -132,7 +135,10 @@ class StageConfig:
     loader_workers: int = 0
 
     def __post_init__(self) -> None:
-        require(self.max_steps >= 0, "max_steps must not be negative")
+        for name in ("max_steps", "max_minutes", "warmup_steps", "weight_decay", "loader_workers"):
+            require(getattr(self, name) >= 0, f"{name} must not be negative")
+        for name in ("learning_rate", "decay_halving", "gradient_clip", "max_bad_steps"):
+            require(getattr(self, name) > 0, f"{name} must be positive")
         require(0 <= self.ema_decay < 1, "ema_decay must lie in [0, 1)")
         require(self.validate_every >= 1 and self.checkpoint_every >= 1, "validate_every, checkpoint_every: at least 1")
 
@@ -155,6 +161,8 @@ class AcousticStage(StageConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("batch_size", "batch_frames", "guided_sigma", "guided_halving", "stop_positive_weight"):
+            require(getattr(self, name) > 0, f"{name} must be positive")
         require(0 in self.reduction, "reduction needs an entry for step 0, e.g. {0: 4, 2000: 2}")
         require(all(r >= 1 for r in self.reduction.values()), "reduction factors are at least 1")
 
@@ -170,12 +178,16 @@ class VocoderStage(StageConfig):
     batch_size: int = 8  # segments
     segment_frames: int = 32  # mel frames of a segment that count in the loss
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.batch_size > 0 and self.segment_frames > 0, "batch_size and segment_frames must be positive")
+
 
 @dataclass
 class TrainerConfig:
     """The machine and the two trainings."""
 
-    accelerator: str = "auto"
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"  # auto: bf16 on a GPU that has it, fp32 on a CPU
     acoustic: AcousticStage = field(default_factory=AcousticStage)
     vocoder: VocoderStage = field(default_factory=VocoderStage)
@@ -200,4 +212,5 @@ class Recipe:
 
     def __post_init__(self) -> None:
         unknown = [stage for stage in self.stages if stage not in STAGES]
+        require(bool(self.stages), f"stages must name at least one of {', '.join(STAGES)}")
         require(not unknown, f"stages may be {', '.join(STAGES)}; not {', '.join(unknown)}")

@@ -179,15 +179,23 @@ class Synthesizer:
 
     @torch.inference_mode()
     def vocode(self, mels: Sequence[Tensor], *, seeds: Sequence[int], progress: Progress | None = None) -> list[Tensor]:
-        """(n_mels, T_mel) mels in contract units -> waves of T_mel * hop samples, in one batch."""
-        lengths = torch.tensor([mel.shape[1] for mel in mels])
-        padded = torch.stack([_pad_right(mel, int(lengths.max())) for mel in mels])
-        longest = int(lengths.max()) * self.audio.hop_length
-        report = _share(progress, "vocoding", 0, 1, 1, longest)
-        waves = self.vocoder.generate(
-            padded.to(device_of(self.vocoder)), lengths.to(device_of(self.vocoder)), seeds=list(seeds), progress=report
-        )
-        return [wave[: int(n) * self.audio.hop_length].float().cpu() for wave, n in zip(waves, lengths, strict=True)]
+        """(n_mels, T_mel) mels in contract units -> waves of T_mel * hop samples, in batches of similar length."""
+        order = sorted(range(len(mels)), key=lambda index: mels[index].shape[1])
+        waves: dict[int, Tensor] = {}
+        for first in range(0, len(order), BATCH):
+            rows = order[first : first + BATCH]
+            lengths = torch.tensor([mels[row].shape[1] for row in rows])
+            longest = int(lengths.max())
+            padded = torch.stack([_pad_right(mels[row], longest) for row in rows])
+            made = self.vocoder.generate(
+                padded.to(device_of(self.vocoder)),
+                lengths.to(device_of(self.vocoder)),
+                seeds=[seeds[row] for row in rows],
+                progress=_share(progress, "vocoding", first, len(rows), len(mels), longest * self.audio.hop_length),
+            )
+            for row, wave, n_frames in zip(rows, made, lengths.tolist(), strict=True):
+                waves[row] = wave[: n_frames * self.audio.hop_length].float().cpu()
+        return [waves[row] for row in range(len(mels))]
 
     def speak(self, text: str, *, seed: int = 0, progress: Progress | None = None) -> Speech:
         """Speak a text of any length, sentence by sentence.

@@ -18,7 +18,7 @@ from tts.errors import CheckpointError, DataError
 from tts.runs import read_recipe
 from tts.synthesis import Progress, Synthesizer, text_seed
 from tts.text.frontend import Frontend
-from tts.training.figures import alignment_figure
+from tts.training.figures import alignment_figure, save_figure
 
 SENTENCES = 20  # held-out sentences decoded
 SPOKEN = 5  # of these, spoken by the vocoder
@@ -86,5 +86,5 @@ def alignment_errors(acoustic: Path, prepared: Prepared, clips: list[Clip], pict
             alignment, clip.symbols, clip.phone_times, prepared.audio.frame_seconds, step_frames=model.reduction
         )
         if row == 0:
-            alignment_figure(alignment, clip.symbols, clip.text).savefig(picture, dpi=120)
+            save_figure(alignment_figure(alignment, clip.symbols, clip.text), picture)
     return errors

@@ -26,6 +26,7 @@ class AcousticTask(Task):
     """Trains an acoustic model and judges it by what it does when it runs freely."""
 
     kind = "acoustic"
+    stage: AcousticStage
 
     def __init__(
         self,
@@ -39,7 +40,6 @@ class AcousticTask(Task):
         """held_out: the validation clips as one batch, in the order of `clips`."""
         super().__init__(model, stage)
         self.acoustic = model
-        self.plan = stage
         self.prepared = prepared
         self.held_out = held_out
         self.clips = clips
@@ -50,7 +50,7 @@ class AcousticTask(Task):
 
     def losses(self, batch: AcousticBatch) -> Losses:
         """Mel before and after the postnet, guided attention, stop token; over real frames only."""
-        self.acoustic.reduction = self.plan.reduction_at(self.global_step)
+        self.acoustic.reduction = self.stage.reduction_at(self.global_step)
         self.facts["reduction"] = self.acoustic.reduction
         output = self.acoustic(batch)
         if self.global_step % 20 == 0:
@@ -60,7 +60,7 @@ class AcousticTask(Task):
     def _losses(
         self, batch: AcousticBatch, before: Tensor, after: Tensor, stop_logit: Tensor, alignment: Tensor
     ) -> Losses:
-        plan = self.plan
+        plan = self.stage
         scale = self.acoustic.scaler.normalize
         # What a whole group of frames says is heard at synthesis, so it counts here.
         target = scale(batch.mel)
@@ -89,7 +89,7 @@ class AcousticTask(Task):
     def examine(self) -> Score:
         """Teacher-forced losses and health, then free running on every held-out sentence."""
         batch = self.held_out.to(self.device)
-        self.acoustic.reduction = self.plan.reduction_at(self.global_step)
+        self.acoustic.reduction = self.stage.reduction_at(self.global_step)
         output = self.acoustic(batch)
         losses = self._losses(batch, output.mel_before, output.mel, output.stop_logit, output.alignment)
         self.log_scalars("val", {**losses.parts, "total": losses.total})

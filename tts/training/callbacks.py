@@ -30,7 +30,7 @@ class Keeper(pl.Callback):
         self.max_minutes = max_minutes
         self.every = every
         self.interrupted = False
-        self._saved_step = -1
+        self.saved_step = -1
         self._began = 0.0
         self._minutes_before = 0.0
         self._old_handler: Any = None
@@ -39,12 +39,15 @@ class Keeper(pl.Callback):
         assert isinstance(pl_module, Task)
         self._began = time.monotonic()
         self._minutes_before = pl_module.minutes
-        self._saved_step = trainer.global_step
+        self.saved_step = trainer.global_step
+        for left_over in self.folder.glob(".*.tmp"):  # of a run that was killed while it wrote
+            left_over.unlink(missing_ok=True)
         self._old_handler = signal.signal(signal.SIGINT, self._on_interrupt)
 
     def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
         """The first Ctrl-C lets the step finish and saves; a second one stops at once."""
         self.interrupted = True
+        tqdm.write("saving after this step; Ctrl-C again stops at once", file=sys.stderr)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def on_train_batch_end(
@@ -57,17 +60,24 @@ class Keeper(pl.Callback):
             trainer.should_stop = True
         pl_module.in_a_hurry = self.interrupted
         step = trainer.global_step
-        if (step % self.every == 0 or self.interrupted) and step != self._saved_step:
+        # Where a validation follows, the checkpoint waits for it: a killed run would not make up for it.
+        validates = (trainer.fit_loop.total_batch_idx + 1) % pl_module.stage.validate_every == 0
+        due = step % self.every == 0 and not validates
+        if (due or self.interrupted) and step != self.saved_step:
             self.save(trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Task)
-        if not pl_module.in_a_hurry and pl_module.score is not None and pl_module.score == pl_module.best:
+        if pl_module.in_a_hurry:
+            return
+        if pl_module.score == pl_module.best:
             self._export(pl_module, "best")
+        if trainer.global_step % self.every == 0 and trainer.global_step != self.saved_step:
+            self.save(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Task)
-        if not self.interrupted or trainer.global_step != self._saved_step:
+        if not self.interrupted or trainer.global_step != self.saved_step:
             self.save(trainer, pl_module)
         signal.signal(signal.SIGINT, self._old_handler)
 
@@ -78,15 +88,14 @@ class Keeper(pl.Callback):
     def save(self, trainer: pl.Trainer, task: Task) -> None:
         """Write the training state and the newest voice half."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._export(task, "last")  # first: a run whose state says that it is finished must be able to speak
         save_training_state(self.folder / "last.ckpt", trainer._checkpoint_connector.dump_checkpoint(False))
-        self._export(task, "last")
-        self._saved_step = trainer.global_step
+        self.saved_step = trainer.global_step
 
     def _export(self, task: Task, name: str) -> None:
-        assert task.kind in ("acoustic", "vocoder")
         save_half(
             self.folder / f"{name}.safetensors",
-            "acoustic" if task.kind == "acoustic" else "vocoder",
+            task.kind,
             task.ema.average,
             self.recipe,
             symbols=self.symbols,

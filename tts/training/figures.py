@@ -3,12 +3,16 @@
 Shapes: T_text symbols, T_mel frames.
 """
 
+import io
 from collections.abc import Sequence
+from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
+
+from tts.atomic import write_atomically
 
 
 def alignment_figure(alignment: Tensor, symbols: Sequence[str], title: str) -> Figure:
@@ -17,7 +21,8 @@ def alignment_figure(alignment: Tensor, symbols: Sequence[str], title: str) -> F
     axes = figure.add_subplot()
     image = axes.imshow(alignment.numpy(), origin="lower", aspect="auto", interpolation="nearest", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, pad=0.01)
-    axes.set(title=title, xlabel="mel frame", ylabel="symbol")
+    axes.set(xlabel="mel frame", ylabel="symbol")
+    axes.set_title(title, parse_math=False)  # a text may hold dollars
     axes.set_yticks(range(len(symbols)), symbols, fontsize=max(3, min(7, 260 // max(1, len(symbols)))))
     return figure
 
@@ -50,11 +55,19 @@ def sentence_figure(alignment: Tensor, mel: Tensor, symbols: Sequence[str], titl
     figure = _figure(10, 8)
     above, below = _column(figure, 2)
     above.imshow(mel.numpy(), origin="lower", aspect="auto", interpolation="nearest")
-    above.set(title=title, ylabel="mel bin")
+    above.set(ylabel="mel bin")
+    above.set_title(title, parse_math=False)  # a text may hold dollars
     below.imshow(alignment.numpy(), origin="lower", aspect="auto", interpolation="nearest", vmin=0, vmax=1)
     below.set(xlabel="mel frame", ylabel="symbol")
     below.set_yticks(range(len(symbols)), symbols, fontsize=max(3, min(7, 260 // max(1, len(symbols)))))
     return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a PNG, whole or not at all. Raises OSError."""
+    encoded = io.BytesIO()
+    figure.savefig(encoded, dpi=120, format="png")
+    write_atomically(path, encoded.getvalue())
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -62,8 +62,6 @@ def fit_vocoder(recipe: Recipe, run: Path, prepared: Prepared) -> Outcome:
     stage = recipe.trainer.vocoder
     torch.manual_seed(recipe.seed)
     model = build_vocoder(recipe)
-    if not model.trainable:
-        raise ConfigError(f"vocoder {recipe.vocoder.name} has nothing to train: take vocoder out of stages=")
     model.scaler.fit(prepared.mel_mean, prepared.mel_std)
     clips = prepared.split("held_out")
     dataset = AcousticDataset(clips, recipe.audio)
@@ -112,7 +110,7 @@ def _fit(
     trainer = pl.Trainer(
         accelerator=recipe.trainer.accelerator,
         devices=1,
-        precision=_precision(recipe.trainer.precision),
+        precision=_precision(recipe.trainer.precision, recipe.trainer.accelerator),
         max_steps=stage.max_steps,
         max_epochs=-1,
         val_check_interval=stage.validate_every,
@@ -127,7 +125,10 @@ def _fit(
         default_root_dir=run,
     )
     resume = _readable(state)
-    trainer.fit(task, datamodule=_Data(recipe, task, prepared), ckpt_path=resume, weights_only=True)
+    try:
+        trainer.fit(task, datamodule=_Data(recipe, task, prepared), ckpt_path=resume, weights_only=True)
+    except SystemExit:  # Lightning's answer to a second Ctrl-C
+        return Outcome(keeper.saved_step, True, task.bad_steps)
     return Outcome(trainer.global_step, keeper.interrupted, task.bad_steps)
 
 
@@ -146,22 +147,25 @@ def _readable(state: Path) -> Path | None:
     if not state.is_file():
         return None
     try:
-        torch.load(state, weights_only=True, map_location="cpu", mmap=True)
+        torch.load(state, weights_only=True, map_location="cpu", mmap=True)["task"]
     except Exception as error:
-        detail = str(error).splitlines()[0]
+        detail = f"{type(error).__name__}: {str(error).splitlines()[0]}"
         raise CheckpointError(
             f"{state} cannot be read ({detail}); delete the folder {state.parent} to train this half from the start"
         ) from None
     return state
 
 
-def _precision(wanted: str) -> Literal["bf16-mixed", "32-true"]:
-    """Lightning's word for it. fp32 on a CPU; on a GPU bf16 where it has that, else TF32."""
-    cuda = torch.cuda.is_available()
+def _precision(wanted: str, accelerator: str) -> Literal["bf16-mixed", "32-true"]:
+    """Lightning's word for it. auto: fp32 on a CPU; on a GPU bf16 where it has that, else TF32."""
+    gpu = torch.cuda.is_available() and accelerator != "cpu"
+    if accelerator == "gpu" and not gpu:
+        raise ConfigError("trainer.accelerator=gpu, but torch sees no CUDA device; take trainer.accelerator=cpu")
     if wanted == "auto":
-        wanted = "fp32" if not cuda else "bf16" if torch.cuda.is_bf16_supported() else "tf32"
-    if cuda and wanted in ("tf32", "bf16"):
-        torch.set_float32_matmul_precision("high")
+        wanted = "fp32" if not gpu else "bf16" if torch.cuda.is_bf16_supported() else "tf32"
+    if gpu:
+        torch.set_float32_matmul_precision("highest" if wanted == "fp32" else "high")
+        torch.backends.cudnn.allow_tf32 = wanted != "fp32"
     return "bf16-mixed" if wanted == "bf16" else "32-true"
 
 

@@ -4,7 +4,8 @@ import importlib
 from collections.abc import Callable
 from pathlib import Path
 
-from tts.data.manifest import Prepared, load_prepared
+from tts.checkpoint import Kind, build_vocoder
+from tts.data.manifest import load_prepared
 from tts.data.prepare import prepare
 from tts.runs import Plan, write_recipe
 from tts.settings import Recipe
@@ -20,31 +21,41 @@ def carry_out(plan: Plan, say: Say) -> bool:
     Raises:
         TTSError: for anything the user can mend; nothing has been written when the corpus is not there.
     """
-    recipe, run = plan.recipe, plan.run
+    try:
+        return _stages(plan, say)
+    except KeyboardInterrupt:
+        say(f"interrupted; go on with: python train.py recipe={plan.run}")
+        return False
+
+
+def _stages(plan: Plan, say: Say) -> bool:
+    recipe, run, stages = plan.recipe, plan.run, plan.recipe.stages
     frontend = Frontend(recipe.text)
-    corpus = importlib.import_module(f"tts.corpora.{recipe.data.corpus}")
-    utterances = list(corpus.read(recipe.data)) if "prepare" in recipe.stages else []
-    write_recipe(recipe, run)
-    prepared: Prepared
-    if "prepare" in recipe.stages:
+    if "prepare" in stages:
+        corpus = importlib.import_module(f"tts.corpora.{recipe.data.corpus}")
+        utterances = list(corpus.read(recipe.data))
+        write_recipe(plan.stored, run)
         prepared = prepare(recipe, run, utterances, frontend)
         say(f"prepared {len(prepared.clips)} clips, {prepared.hours('train'):.2f} h to train on: {run}/data/report.md")
     else:
         prepared = load_prepared(run, recipe.audio, frontend.fingerprint)
-    if "acoustic" in recipe.stages and not _train(
+        write_recipe(plan.stored, run)
+    if "acoustic" in stages and not _train(
         recipe, run, "acoustic", say, lambda: fit_acoustic(recipe, run, prepared, frontend)
     ):
         return False
-    return not (
-        "vocoder" in recipe.stages
-        and not _train(recipe, run, "vocoder", say, lambda: fit_vocoder(recipe, run, prepared))
-    )
+    if "vocoder" in stages and not build_vocoder(recipe).trainable:
+        say(f"vocoder: {recipe.vocoder.name} has nothing to train")
+        return True
+    return "vocoder" not in stages or _train(recipe, run, "vocoder", say, lambda: fit_vocoder(recipe, run, prepared))
 
 
-def _train(recipe: Recipe, run: Path, kind: str, say: Say, fit: Callable[[], Outcome]) -> bool:
+def _train(recipe: Recipe, run: Path, kind: Kind, say: Say, fit: Callable[[], Outcome]) -> bool:
     stage = recipe.trainer.acoustic if kind == "acoustic" else recipe.trainer.vocoder
     if is_finished(run, kind, stage):
-        say(f"{kind}: already trained to the end; train on with trainer.{kind}.max_steps={2 * stage.max_steps}")
+        longer = f"trainer.{kind}.max_steps={2 * stage.max_steps}"
+        longer += f" trainer.{kind}.max_minutes={2 * stage.max_minutes:g}" if stage.max_minutes else ""
+        say(f"{kind}: already trained to the end; train on with {longer}")
         return True
     outcome = fit()
     if outcome.interrupted:

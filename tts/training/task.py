@@ -1,7 +1,7 @@
 """What training either half has in common: the step, the learning rate, averaged weights, bad steps, exact resume.
 
 A subclass says what the loss is and what to look at in validation. Everything here is a function of the step and of
-what `on_save_checkpoint` stores, so a run that was killed continues as if it had not been.
+what `on_save_checkpoint` stores, so a run that was killed continues from its checkpoint as if it had not been.
 """
 
 import math
@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
+from tts.checkpoint import Kind
 from tts.errors import TTSError
 from tts.settings import StageConfig
 from tts.training.ema import EMA
@@ -37,7 +38,7 @@ class Losses(NamedTuple):
 class Task(pl.LightningModule):
     """Trains one half of the voice."""
 
-    kind: str  # "acoustic" or "vocoder"
+    kind: Kind
 
     def __init__(self, model: nn.Module, stage: StageConfig):
         super().__init__()
@@ -87,7 +88,9 @@ class Task(pl.LightningModule):
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
         for group in optimizer.param_groups:
-            group["lr"] = self.learning_rate(self.global_step)
+            # From the recipe, not from the optimizer's saved state: a resumed run may have changed them.
+            group.update(lr=self.learning_rate(self.global_step), weight_decay=self.stage.weight_decay)
+        statistics = [buffer.clone() for buffer in self.model.buffers()]
         losses = self.losses(batch)
         optimizer.zero_grad()
         self.manual_backward(losses.total)
@@ -98,6 +101,9 @@ class Task(pl.LightningModule):
             self.ema.update(self.model)
             self.bad_in_a_row = 0
         else:
+            # The forward pass may have put NaN into the running statistics of a normalisation.
+            for buffer, before in zip(self.model.buffers(), statistics, strict=True):
+                buffer.copy_(before)
             self._count_bad_step()
         self.log_scalars("train", {**losses.parts, "total": losses.total, "gradient_norm": norm})
 
@@ -115,12 +121,14 @@ class Task(pl.LightningModule):
         """Lightning validates over one empty batch; the work is in `examine`."""
         if self.in_a_hurry:
             return
-        # Its dropout is the same every time, and training's random numbers do not notice it.
+        # Its dropout is the same every time, and training's random numbers do not notice it. Precision is that of
+        # synthesis, which Lightning's would lower.
         devices = [self.device] if self.device.type == "cuda" else []
-        with self.ema.applied(self.model), torch.random.fork_rng(devices=devices):
+        full_precision = torch.autocast(self.device.type, enabled=False)
+        with self.ema.applied(self.model), torch.random.fork_rng(devices=devices), full_precision:
             torch.manual_seed(0)
             self.score = self.examine()
-        if self.best is None or self.score < self.best:
+        if math.isfinite(self.score.loss) and (self.best is None or self.score < self.best):
             self.best = self.score
 
     def log_scalars(self, split: str, values: dict[str, Any]) -> None:
@@ -148,7 +156,7 @@ class Task(pl.LightningModule):
             "facts": self.facts,
             "best": list(self.best) if self.best else None,
             "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -168,8 +176,8 @@ class Task(pl.LightningModule):
         resumed = getattr(self, "_resumed_rng", None)
         if resumed:
             torch.set_rng_state(resumed["rng"].cpu())
-            if resumed["cuda_rng"] and torch.cuda.is_available():
-                torch.cuda.set_rng_state_all([state.cpu() for state in resumed["cuda_rng"]])
+            if resumed["cuda_rng"] is not None and self.device.type == "cuda":
+                torch.cuda.set_rng_state(resumed["cuda_rng"].cpu(), self.device)
         self._resumed_rng = None
 
 

@@ -50,8 +50,7 @@ class VocoderTask(Task):
         bits = [float(self.vocoder.loss(batch.to(self.device))) for batch in self.held_out]
         mean = sum(bits) / len(bits)
         self.log_scalars("val", {"bits": mean, "total": mean})
-        if self.trainer.global_step:
-            self._preview()
+        self._preview()
         return Score(0.0, mean)
 
     def _preview(self) -> None:
