@@ -166,10 +166,12 @@ def test_speaking_with_the_result(trained, tmp_path, capsys):
         assert "did not stop by itself: 'One two.'" in printed or "did not stop by itself: 'Three!'" in printed
 
 
-def test_a_sentence_sounds_the_same_alone_and_among_others(trained):
-    from tts.synthesis import Synthesizer
+@pytest.mark.parametrize("batch", [16, 1])
+def test_a_sentence_sounds_the_same_alone_and_among_others(trained, monkeypatch, batch):
+    from tts import synthesis
 
-    synthesizer = Synthesizer.load(trained)
+    monkeypatch.setattr(synthesis, "BATCH", batch)
+    synthesizer = synthesis.Synthesizer.load(trained)
     alone = synthesizer.speak("One two.").wave
     among = synthesizer.speak("One two. Three four five six seven.").wave
     torch.testing.assert_close(among[: len(alone)], alone, rtol=0, atol=1e-4)
@@ -324,3 +326,14 @@ def test_bf16_trains_validates_and_speaks_in_full_precision(trained, tmp_path):
     assert main(["train", "recipe=own", f"run={run}", *arguments, *steps(2, every=1), "trainer.precision=bf16"]) == 0
     for half in ("acoustic", "vocoder"):
         assert all(t.dtype != torch.bfloat16 and torch.isfinite(t).all() for t in weights(run, half).values())
+
+
+def test_checkpoints_also_come_by_the_clock(trained, tmp_path, monkeypatch):
+    from tts.training.callbacks import Keeper
+
+    saved = []
+    monkeypatch.setattr(Keeper, "save", lambda self, trainer, task: saved.append(trainer.global_step))
+    arguments = [f"data.root={trained.parent / 'corpus'}", f"data.cache={trained.parent / 'cache'}", *SMALL]
+    clock = ["trainer.acoustic.checkpoint_minutes=1e-9", "stages=[prepare,acoustic]"]
+    assert main(["train", "recipe=own", f"run={tmp_path / 'run'}", *arguments, *steps(5, every=100), *clock]) == 0
+    assert saved[:4] == [1, 2, 3, 4]

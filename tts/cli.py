@@ -12,8 +12,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tts.errors import ConfigError, TTSError
+
+if TYPE_CHECKING:
+    from tts.synthesis import Speech
 
 TRAIN_HELP = """\
 Train a voice from a recipe.
@@ -247,15 +251,12 @@ def progress_line() -> Callable[[str, float], None] | None:
     return show
 
 
-def _plot(out: Path, speech: "object") -> None:
-    from tts.synthesis import Speech
+def _plot(out: Path, speech: "Speech") -> None:
     from tts.training.figures import save_figure, sentence_figure
 
-    assert isinstance(speech, Speech)
-    for number, (sentence, made) in enumerate(zip(speech.sentences, speech.decoded, strict=True), 1):
+    for number, (encoded, made) in enumerate(zip(speech.encoded, speech.decoded, strict=True), 1):
         name = out.with_suffix(".png") if len(speech.decoded) == 1 else out.with_name(f"{out.stem}-{number}.png")
-        symbols = ["space" if symbol == "" else symbol for symbol in sentence.phones.split(" ")]
-        save_figure(sentence_figure(made.alignment, made.mel, symbols, sentence.text), name)
+        save_figure(sentence_figure(made.alignment, made.mel, encoded.symbols, encoded.text), name)
         say(f"{name}: mel and alignment")
 
 

@@ -84,11 +84,6 @@ def dropout_rows(x: Tensor, rate: float, generators: list[torch.Generator]) -> T
     return x * kept.to(x.device) / (1 - rate)
 
 
-def relu_dropout(x: Tensor, rate: float) -> Tensor:
-    """ReLU, then dropout that is always on."""
-    return F.dropout(F.relu(x), rate, training=True)
-
-
 def windows(x: Tensor, before: int, after: int) -> Tensor:
     """What a filter sees at every position, zeros beyond the ends: (..., T) -> (..., T, before + 1 + after).
 

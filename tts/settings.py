@@ -132,12 +132,13 @@ class StageConfig:
     max_bad_steps: int = 20  # non-finite steps in a row before training stops
     validate_every: int = 500  # steps
     checkpoint_every: int = 500  # steps
+    checkpoint_minutes: float = 2.0  # or after this long, whichever comes first
     loader_workers: int = 0
 
     def __post_init__(self) -> None:
         for name in ("max_steps", "max_minutes", "warmup_steps", "weight_decay", "loader_workers"):
             require(getattr(self, name) >= 0, f"{name} must not be negative")
-        for name in ("learning_rate", "decay_halving", "gradient_clip", "max_bad_steps"):
+        for name in ("learning_rate", "decay_halving", "gradient_clip", "max_bad_steps", "checkpoint_minutes"):
             require(getattr(self, name) > 0, f"{name} must be positive")
         require(0 <= self.ema_decay < 1, "ema_decay must lie in [0, 1)")
         require(self.validate_every >= 1 and self.checkpoint_every >= 1, "validate_every, checkpoint_every: at least 1")

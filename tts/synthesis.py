@@ -57,7 +57,7 @@ class Sentence:
     """One sentence as it was spoken."""
 
     text: str
-    phones: str
+    phones: str  # the symbols, "|" between words
     seconds: float
     stop_reason: str
     tries: int
@@ -76,6 +76,7 @@ class Speech:
     sample_rate: int
     sentences: list[Sentence]
     unspoken: list[str]  # stretches of the text with nothing to pronounce
+    encoded: list[EncodedText]  # one per sentence, as are the decodes
     decoded: list[Decoded]
     compute_seconds: float
 
@@ -222,7 +223,7 @@ class Synthesizer:
             spoken.append(
                 Sentence(
                     text=source.text,
-                    phones=" ".join(source.symbols),
+                    phones=self.frontend.decode(source.ids),
                     seconds=round(len(wave) / self.audio.sample_rate, 4),
                     stop_reason=made.stop_reason,
                     tries=1,
@@ -242,7 +243,7 @@ class Synthesizer:
             )
             offset += len(wave) / self.audio.sample_rate
         whole = torch.cat(pieces).clamp(-1, 1)
-        return Speech(whole, self.audio.sample_rate, spoken, unspoken, decoded, time.perf_counter() - began)
+        return Speech(whole, self.audio.sample_rate, spoken, unspoken, encoded, decoded, time.perf_counter() - began)
 
     def _encode(self, sentences: Sequence[str]) -> tuple[list[EncodedText], list[str]]:
         """The sentences that can be spoken, and those with nothing to say; an error if there are only such."""

@@ -31,7 +31,7 @@ class Keeper(pl.Callback):
         self.every = every
         self.interrupted = False
         self.saved_step = -1
-        self._began = 0.0
+        self._began = self._saved_at = 0.0
         self._minutes_before = 0.0
         self._old_handler: Any = None
 
@@ -40,6 +40,7 @@ class Keeper(pl.Callback):
         self._began = time.monotonic()
         self._minutes_before = pl_module.minutes
         self.saved_step = trainer.global_step
+        self._saved_at = self._began
         for left_over in self.folder.glob(".*.tmp"):  # of a run that was killed while it wrote
             left_over.unlink(missing_ok=True)
         self._old_handler = signal.signal(signal.SIGINT, self._on_interrupt)
@@ -62,7 +63,8 @@ class Keeper(pl.Callback):
         step = trainer.global_step
         # Where a validation follows, the checkpoint waits for it: a killed run would not make up for it.
         validates = (trainer.fit_loop.total_batch_idx + 1) % pl_module.stage.validate_every == 0
-        due = step % self.every == 0 and not validates
+        overdue = time.monotonic() - self._saved_at >= 60 * pl_module.stage.checkpoint_minutes
+        due = (step % self.every == 0 or overdue) and not validates
         if (due or self.interrupted) and step != self.saved_step:
             self.save(trainer, pl_module)
 
@@ -91,6 +93,7 @@ class Keeper(pl.Callback):
         self._export(task, "last")  # first: a run whose state says that it is finished must be able to speak
         save_training_state(self.folder / "last.ckpt", trainer._checkpoint_connector.dump_checkpoint(False))
         self.saved_step = trainer.global_step
+        self._saved_at = time.monotonic()
 
     def _export(self, task: Task, name: str) -> None:
         save_half(
