@@ -337,3 +337,14 @@ def test_checkpoints_also_come_by_the_clock(trained, tmp_path, monkeypatch):
     clock = ["trainer.acoustic.checkpoint_minutes=1e-9", "stages=[prepare,acoustic]"]
     assert main(["train", "recipe=own", f"run={tmp_path / 'run'}", *arguments, *steps(5, every=100), *clock]) == 0
     assert saved[:4] == [1, 2, 3, 4]
+
+
+def test_characters_instead_of_phonemes(trained, tmp_path, capsys):
+    arguments = [f"data.root={trained.parent / 'corpus'}", f"data.cache={trained.parent / 'cache'}", *SMALL]
+    run, report = tmp_path / "run", tmp_path / "report.json"
+    stages = "stages=[prepare,acoustic]"
+    assert main(["train", "recipe=own", f"run={run}", *arguments, *steps(1), "text=characters", stages]) == 0
+    speak = ["synthesize", "One two.", f"voice={run}", f"out={tmp_path / 'x.wav'}", f"report={report}"]
+    assert main(speak) == 0
+    assert "speaking with Griffin-Lim, it has no trained vocoder yet" in capsys.readouterr().out
+    assert json.loads(report.read_text())["sentences"][0]["phones"] == "one two.~"
