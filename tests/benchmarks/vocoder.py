@@ -8,16 +8,15 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from tts.batch import VocoderBatch
-from tts.config import find_part, from_yaml
+from tts.config import load_recipe
 from tts.settings import AudioConfig
-from tts.vocoder.wavenet import RESIDUAL_SCALE, Config, WaveNet, build
+from tts.vocoder.wavenet import RESIDUAL_SCALE, WaveNet, build
 
 AUDIO = AudioConfig(sample_rate=16000, win_length=800, hop_length=200, f_max=7600.0)
 BATCH = 8
@@ -98,9 +97,9 @@ def generating(model: WaveNet, n_rows: int, n_frames: int) -> Callable[[], objec
 
 def shipped(name: str) -> WaveNet:
     """The network of configs/vocoder/NAME.yaml with random weights."""
-    path: Path = find_part("vocoder", name)
+    recipe = load_recipe("demo", [f"vocoder={name}"])
     torch.manual_seed(0)
-    return build(from_yaml(Config, path.read_text(), str(path)), audio=AUDIO)
+    return build(recipe.vocoder, audio=AUDIO)
 
 
 def measure_training(name: str, rounds: int) -> dict[str, float]:
