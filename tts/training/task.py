@@ -49,7 +49,7 @@ class Task(pl.LightningModule):
         self.batches_seen = 0  # the sampler continues here; unlike global_step it counts skipped steps
         self.bad_steps = 0  # non-finite so far
         self.bad_in_a_row = 0
-        self.minutes = 0.0  # spent training, over all sessions
+        self.minutes = 0.0  # spent training, all restarts together
         self.facts: dict[str, Any] = {}
         self.score: Score | None = None  # of the newest validation
         self.best: Score | None = None
