@@ -442,3 +442,25 @@ def run_python(program: str, first_on_path: Path) -> str:
 def test_torchaudio_works_here():
     torchaudio = backend.load_torchaudio()
     assert isinstance(torchaudio, ModuleType) and hasattr(torchaudio.models, "Tacotron2")
+
+
+@pytest.mark.parametrize("rate", [7, 999_983, 2_000_000_011])
+def test_absurd_rates_are_refused(tmp_path, rate):
+    path = tmp_path / "odd.wav"
+    soundfile.write(path, np.zeros(3000) + 0.1, 16000)
+    content = bytearray(path.read_bytes())
+    content[24:28] = rate.to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(AudioError, match=rf"odd.wav claims a rate of {rate} Hz"):
+        files.read_recording(path)
+
+
+def test_a_streamed_flac_is_refused_by_name(tmp_path):
+    path = tmp_path / "streamed.flac"
+    soundfile.write(path, np.zeros(3000) + 0.1, 16000)
+    content = bytearray(path.read_bytes())
+    content[21] &= 0xF0  # total samples, 36 bits of STREAMINFO, as a pipe leaves them: 0
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+    with pytest.raises(AudioError, match=r"streamed\.flac"):
+        files.read_recording(path)

@@ -144,7 +144,7 @@ def test_a_typo_is_not_taken_for_a_key_of_a_replaced_component(tmp_path):
     "override",
     ["text", "=3", "data=own", "stages=[]", "trainer.accelerator=gppu", "trainer.acoustic.decay_halving=0",
      "trainer.acoustic.batch_size=0", "trainer.vocoder.segment_frames=0", "data.workers=-1", "audio.n_mels=0",
-     "trainer.vocoder.learning_rate=-1", "trainer.vocoder.learning_rate=.nan"],
+     "trainer.vocoder.learning_rate=-1", "trainer.vocoder.learning_rate=.nan", "vocoder.n_layers=30"],
 )  # fmt: skip
 def test_what_would_fail_later_fails_now(override):
     with pytest.raises(ConfigError):

@@ -150,3 +150,10 @@ def test_default_steps_are_known_and_others_are_not():
     assert set(TextConfig().steps) == set(STEPS)
     with pytest.raises(ConfigError, match="did you mean 'expand_currency'"):
         check_steps(["expand_curency"])
+
+
+@pytest.mark.parametrize(
+    "text", ["King Henry IIII died.", "Chapter XXXX begins.", "Type VX gas.", "The clock says Roman IIII now."]
+)
+def test_what_only_looks_like_a_roman_numeral_stays(text):
+    assert normalize(text, ["expand_numbers"]) == text

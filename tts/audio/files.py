@@ -15,6 +15,9 @@ from tts.errors import AudioError
 
 WRITABLE = {".wav": "WAV", ".flac": "FLAC"}  # suffix -> libsndfile's name of the format
 
+ENDLESS = 2**40  # frames; libsndfile's answer for an unknown length lies above
+LOWEST_RATE, HIGHEST_RATE = 4000, 768000  # Hz that a recording can have
+
 
 class Recording(NamedTuple):
     """An audio file as it was recorded, channels averaged."""
@@ -40,6 +43,10 @@ def read_recording(path: Path) -> Recording:
         _check_complete(path)
         with soundfile.SoundFile(str(path)) as file:
             promised, sample_rate = file.frames, file.samplerate
+            if promised >= ENDLESS:
+                raise AudioError(f"{path} does not state its length, as streamed files do; encode it again")
+            if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
+                raise AudioError(f"{path} claims a rate of {sample_rate} Hz; its header is damaged, export it again")
             samples = file.read(dtype="float32", always_2d=True)  # (T_wave, channels)
     except (soundfile.LibsndfileError, OSError) as error:
         reason = " ".join(str(getattr(error, "error_string", error)).split()).rstrip(".")

@@ -41,5 +41,5 @@ def _missing(root: str) -> str:
                 return f"LJSpeech: {where}; did you mean data.root={folder} ?"
     return (
         f"LJSpeech: {where}; download {ADDRESS} (2.6 GB), unpack it with `tar -xjf LJSpeech-1.1.tar.bz2`, "
-        "then run `python train.py recipe=ljspeech data.root=LJSpeech-1.1`"
+        "then run `python train.py recipe=ljspeech data.root=LJSpeech-1.1` (or ljspeech_small)"
     )

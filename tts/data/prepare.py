@@ -201,6 +201,8 @@ def _attempt(task: EntryTask) -> EntryFacts | str:
         return make_entry(task)
     except AudioError as error:
         return str(error)
+    except (ValueError, RuntimeError, MemoryError) as error:  # one odd clip must not end the corpus
+        return f"{task.audio_path} cannot be prepared: {type(error).__name__}: {error}"
 
 
 def _sort_in(run: Preparation, job: Job, outcome: EntryFacts | str) -> None:

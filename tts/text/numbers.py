@@ -20,7 +20,7 @@ _REGNAL = (
     "Leo|Alexander|Nicholas|Catherine|Gregory|Benedict|Innocent|Ptolemy|Peter|Ferdinand|Francis|Wilhelm|Clement|Urban"
 )
 _NUMBERED = "War|Part|Chapter|Volume|Book|Act|Scene|Section|Article|Title|Type|Phase|Class|Appendix|Bowl"
-_ROMAN = r"(X{0,3}(?:IX|IV|V?I{0,3}))"
+_ROMAN = r"((?=[IVX])X{0,3}(?:IX|IV|V?I{0,3}))(?![IVX])"  # never empty: IIII is none
 _KING = re.compile(rf"\b({_REGNAL})\s+(?=[IVX]+\b){_ROMAN}\b(?:\.(?=\s+[a-z]|[,;:]))?")
 _PART = re.compile(rf"\b({_NUMBERED})\s+(?=[IVX]+\b){_ROMAN}\b")
 _SUFFIXED = re.compile(r"\b([A-Z][a-z]+)\s+(?=[IVX]{2,}\b)" + _ROMAN + r"\b")

@@ -53,6 +53,8 @@ class Config:
             self.n_layers % self.n_cycles == 0,
             f"n_layers {self.n_layers} must be a multiple of n_cycles {self.n_cycles}",
         )
+        deepest = self.n_layers // self.n_cycles
+        require(deepest <= 16, f"{deepest} layers a cycle make dilations up to 2 ** {deepest - 1}; raise n_cycles")
         require(self.kernel_size >= 2, f"kernel_size is {self.kernel_size}, but a layer must see the past: at least 2")
         channels = (self.residual_channels, self.gate_channels, self.skip_channels, self.condition_channels)
         require(min(channels) >= 1, "residual, gate, skip and condition channels must be at least 1")
