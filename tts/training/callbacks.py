@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from tts.checkpoint import save_half, save_training_state
 from tts.progress import progress_bar
-from tts.settings import Recipe
+from tts.settings import Recipe, StageConfig
 from tts.training.task import Task
 
 WINDOW = 50  # steps over which speed and waiting are averaged
@@ -23,12 +23,11 @@ QUIET_SECONDS = 15.0  # between lines where the output is no terminal
 class Keeper(pl.Callback):
     """Saves last and best, on plan, at the end and on Ctrl-C; stops when the time is up."""
 
-    def __init__(self, folder: Path, recipe: Recipe, symbols: tuple[str, ...], max_minutes: float, every: int):
+    def __init__(self, folder: Path, recipe: Recipe, symbols: tuple[str, ...], stage: StageConfig):
         self.folder = folder
         self.recipe = recipe
         self.symbols = symbols
-        self.max_minutes = max_minutes
-        self.every = every
+        self.stage = stage
         self.interrupted = False
         self.saved_step = -1
         self._began = self._saved_at = 0.0
@@ -56,15 +55,15 @@ class Keeper(pl.Callback):
     ) -> None:
         assert isinstance(pl_module, Task)
         pl_module.minutes = self._minutes_before + (time.monotonic() - self._began) / 60
-        out_of_time = 0 < self.max_minutes <= pl_module.minutes
+        out_of_time = 0 < self.stage.max_minutes <= pl_module.minutes
         if self.interrupted or out_of_time:
             trainer.should_stop = True
         pl_module.in_a_hurry = self.interrupted
         step = trainer.global_step
         # Where a validation follows, the checkpoint waits for it: a killed run would not make up for it.
-        validates = (trainer.fit_loop.total_batch_idx + 1) % pl_module.stage.validate_every == 0
-        overdue = time.monotonic() - self._saved_at >= 60 * pl_module.stage.checkpoint_minutes
-        due = (step % self.every == 0 or overdue) and not validates
+        validates = (trainer.fit_loop.total_batch_idx + 1) % self.stage.validate_every == 0
+        overdue = time.monotonic() - self._saved_at >= 60 * self.stage.checkpoint_minutes
+        due = (step % self.stage.checkpoint_every == 0 or overdue) and not validates
         if (due or self.interrupted) and step != self.saved_step:
             self.save(trainer, pl_module)
 
@@ -74,7 +73,7 @@ class Keeper(pl.Callback):
             return
         if pl_module.score == pl_module.best:
             self._export(pl_module, "best")
-        if trainer.global_step % self.every == 0 and trainer.global_step != self.saved_step:
+        if trainer.global_step % self.stage.checkpoint_every == 0 and trainer.global_step != self.saved_step:
             self.save(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

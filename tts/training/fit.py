@@ -105,7 +105,7 @@ def _fit(
 ) -> Outcome:
     folder = run / task.kind
     state = folder / "last.ckpt"
-    keeper = Keeper(folder, recipe, symbols, stage.max_minutes, stage.checkpoint_every)
+    keeper = Keeper(folder, recipe, symbols, stage)
     quiet_lightning()
     trainer = pl.Trainer(
         accelerator=recipe.trainer.accelerator,
@@ -124,7 +124,7 @@ def _fit(
         enable_model_summary=False,
         default_root_dir=run,
     )
-    resume = _readable(state)
+    resume = None if _training_state(state) is None else state
     try:
         trainer.fit(task, datamodule=_Data(recipe, task, prepared), ckpt_path=resume, weights_only=True)
     except SystemExit:  # Lightning's answer to a second Ctrl-C
@@ -134,26 +134,26 @@ def _fit(
 
 def is_finished(run: Path, kind: str, stage: StageConfig) -> bool:
     """Has this half been trained to the end of what the recipe asks for?"""
-    state = _readable(run / kind / "last.ckpt")
-    if state is None:
+    saved = _training_state(run / kind / "last.ckpt")
+    if saved is None:
         return False
-    saved = torch.load(state, weights_only=True, map_location="cpu", mmap=True)
     out_of_time = 0 < stage.max_minutes <= saved["task"]["minutes"]
     return bool(saved["global_step"] >= stage.max_steps or out_of_time)
 
 
-def _readable(state: Path) -> Path | None:
+def _training_state(state: Path) -> dict[str, Any] | None:
     """The training state, if there is one; refuse one that cannot be read rather than start over in silence."""
     if not state.is_file():
         return None
     try:
-        torch.load(state, weights_only=True, map_location="cpu", mmap=True)["task"]
+        saved: dict[str, Any] = torch.load(state, weights_only=True, map_location="cpu", mmap=True)
+        saved["task"]
     except Exception as error:
         detail = f"{type(error).__name__}: {str(error).splitlines()[0]}"
         raise CheckpointError(
             f"{state} cannot be read ({detail}); delete the folder {state.parent} to train this half from the start"
         ) from None
-    return state
+    return saved
 
 
 def _precision(wanted: str, accelerator: str) -> Literal["bf16-mixed", "32-true"]:
