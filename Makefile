@@ -28,6 +28,8 @@ $(READY): pyproject.toml constraints.txt
 		{ echo "error: Python 3.10 or newer is needed; try: make PYTHON=python3.12" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e ".[demo,dev]"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e ".[evaluate]" || \
+		echo "note: the extra 'evaluate' did not install (two of its libraries need a C compiler); evaluation leaves out what it lacks" >&2
 	@touch $(READY)
 
 clean:

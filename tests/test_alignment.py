@@ -12,7 +12,6 @@ from tts.alignment import (
     monotonic_path,
     phone_time_errors,
     symbol_times,
-    words_attended,
 )
 from tts.batch import PhoneTime
 from tts.errors import DataError
@@ -223,80 +222,6 @@ def test_step_frames_reach_the_phone_times():
 def test_other_phones_than_spoken_are_an_error():
     with pytest.raises(DataError, match=r"times for the phones K, the text has G; .*text.units=phonemes"):
         phone_time_errors(torch.ones(1, 1), ["G"], [PhoneTime("K", 0, 1)], FRAME)
-
-
-def test_every_word_attended():
-    report = words_attended(DIAGONAL, WORDS)
-    assert report == ((), (), True, (("the", 0, 12), ("cat", 18, 36), ("sat", 42, 60)))
-
-
-@pytest.mark.parametrize("blur", [0.5, 1.0])
-def test_blurred_attention_misses_nothing(blur):
-    report = words_attended(attend(np.linspace(0, T_TEXT - 1, 70).tolist(), blur=blur), WORDS)
-    assert (report.missed, report.repeated, report.in_order) == ((), (), True)
-
-
-@pytest.mark.parametrize("blur", [0, 1.0])
-def test_a_skipped_word_is_missed(blur):
-    report = words_attended(attend(stay([0, 1, 2, 6, 7, 8, 9, 10, 11]), blur=blur), WORDS)
-    assert (report.missed, report.repeated, report.in_order) == (("cat",), (), True)
-    _, cat, _ = report.times
-    assert cat.start_frame == cat.end_frame
-
-
-def test_a_word_cut_short_is_missed():
-    report = words_attended(attend(stay([0, 1, 2, 3, 6, 7, 8, 9, 10, 11])), WORDS)
-    assert report.missed == ("cat",)
-
-
-def test_a_word_rushed_through_is_missed():
-    report = words_attended(attend([*stay([0, 1, 2]), 3, 5, *stay([6, 7, 8, 9, 10])]), WORDS)
-    assert report.missed == ("cat",)
-
-
-def test_a_repeated_word():
-    report = words_attended(attend(stay([0, 1, 2, 3, 4, 5, 6, 7, 8, 3, 4, 5, 6, 7, 8, 9, 10, 11])), WORDS)
-    assert (report.missed, report.repeated, report.in_order) == ((), ("cat", "sat"), False)
-
-
-def test_a_flicker_is_no_repetition():
-    path = stay(range(T_TEXT))
-    path[44:47] = [4] * 3  # three frames within "sat"
-    report = words_attended(attend(path), WORDS)
-    assert (report.missed, report.repeated, report.in_order) == ((), (), True)
-
-
-def test_a_stall_misses_what_follows():
-    report = words_attended(attend(stay([0, 1, 2, 3, 4]) + [5] * 200), WORDS)
-    assert (report.missed, report.repeated, report.in_order) == (("sat",), (), True)
-    assert report.times[1] == ("cat", 18, 230)
-
-
-def test_babble_at_the_end():
-    report = words_attended(attend(stay([*range(T_TEXT), 4, 8, 1, 11])), WORDS)
-    assert report.missed == () and "cat" in report.repeated and not report.in_order
-
-
-def test_words_out_of_order():
-    report = words_attended(attend(stay([0, 1, 2, 7, 8, 9, 3, 4, 5, 10, 11])), WORDS)
-    assert (report.missed, report.repeated, report.in_order) == ((), (), False)
-
-
-def test_scattered_attention_misses_every_word():
-    report = words_attended(EVEN, WORDS)
-    assert report.missed == ("the", "cat", "sat") and report.repeated == ()
-
-
-def test_a_word_of_one_symbol():
-    spans = (Span("a", 0, 1), Span("cat", 2, 5))
-    assert words_attended(attend(stay(range(6), 4), 6), spans).missed == ()
-    assert words_attended(attend(stay([1, 2, 3, 4, 5], 4), 6), spans).missed == ("a",)
-
-
-def test_the_same_word_twice_in_a_text_is_no_repetition():
-    spans = (Span("cat", 0, 3), Span("cat", 4, 7))
-    report = words_attended(attend(stay(range(8)), 8), spans)
-    assert report.repeated == () and report.in_order
 
 
 def test_entropy_of_two_equal_symbols():

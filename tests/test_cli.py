@@ -45,7 +45,8 @@ CLIPS = [(f"clip{i}", f"This is sentence number {i}.") for i in range(10)]
 
 
 def test_help_and_listing_teach(capsys):
-    for arguments in ([], ["--help"], ["train"], ["train", "--help"], ["synthesize", "--help"], ["demo", "--help"]):
+    names = ("train", "synthesize", "demo", "evaluate", "listen", "plot", "phones")
+    for arguments in ([], ["--help"], ["train"], *([name, "--help"] for name in names)):
         assert main(arguments) == 0
         assert len(capsys.readouterr().out.splitlines()) > 2
 

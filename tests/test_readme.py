@@ -56,6 +56,30 @@ def test_speaking_commands_speak(arguments, trained, tmp_path, monkeypatch):
     assert (tmp_path / out).is_file()
 
 
+@pytest.mark.parametrize("arguments", shown("python", "-m", "tts"))
+def test_judging_commands_judge(arguments, evaluated_runs, monkeypatch):
+    monkeypatch.chdir(evaluated_runs)
+    command, *rest = arguments
+    if command == "evaluate":
+        quick = ["sentences=1", "hard=false", "tries=1", "workers=1", "baselines=real", "out=out"]
+        assert main(["evaluate", *rest, *quick]) == (1 if "gate" in " ".join(rest) else 0)
+    elif command == "listen":
+        served = []
+        monkeypatch.setattr("tts.evaluation.listening_server.serve", lambda runs, **options: served.extend(runs))
+        assert main(["listen", *rest]) == 0 and len(served) == 2
+    else:
+        assert main([command, *rest]) == 0
+
+
+@pytest.fixture(scope="module")
+def evaluated_runs(trained, tmp_path_factory):
+    """A folder with runs/demo and runs/other."""
+    folder = tmp_path_factory.mktemp("readme")
+    for name in ("demo", "other"):
+        shutil.copytree(trained, folder / "runs" / name)
+    return folder
+
+
 def test_no_placeholder_is_left():
     assert "RESULTS" not in README
 

@@ -1,4 +1,4 @@
-"""What an alignment tells: whether attention works, when each phone was spoken, whether every word was.
+"""What an alignment tells: whether attention works, and when each phone was spoken.
 
 Pure functions of the attention weights. An alignment is at frame rate; a decoder step that makes r frames repeats its
 weights r times. Times count from the first frame; frame f lasts from f to f + 1 frames. The weights of a step are given
@@ -9,8 +9,7 @@ Shapes: B batch, T_text symbols, T_mel frames, T_step decoder steps.
 
 import math
 from collections.abc import Sequence
-from itertools import groupby
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,8 +27,6 @@ COVERED = 0.2  # a symbol whose weight never exceeds this was not attended
 ALIGNING_FOCUS, ALIGNING_DIAGONALITY = 0.2, 0.6
 ALIGNED_FOCUS, ALIGNED_DIAGONALITY, ALIGNED_MONOTONICITY, ALIGNED_COVERAGE = 0.5, 0.6, 0.9, 0.8
 
-MIN_FRAMES_PER_SYMBOL = 1.0  # attention that a word gets at least, summed over time
-VISIT_FRAMES = 6  # a shorter stay at a word is a flicker, and no repetition; about 70 ms
 WEIGHT_FLOOR = 1e-4  # so that one frame without attention does not forbid a path
 MAX_ADVANCE = 2  # symbols that a path may advance in a frame: attention may pass over a boundary without a stop
 
@@ -54,37 +51,6 @@ class AlignmentHealth(NamedTuple):
         ):
             return "aligned"
         return "aligning" if self.focus >= ALIGNING_FOCUS and self.diagonality >= ALIGNING_DIAGONALITY else "scattered"
-
-
-class WordSpan(Protocol):
-    """A word and the symbols it has: those from `start` up to `end`."""
-
-    @property
-    def word(self) -> str: ...  # noqa: D102
-    @property
-    def start(self) -> int: ...  # noqa: D102
-    @property
-    def end(self) -> int: ...  # noqa: D102
-
-
-class WordTime(NamedTuple):
-    """When attention stayed longest at a word: the frames from start_frame up to end_frame.
-
-    A word that was never attended most has an empty range, where it came closest.
-    """
-
-    word: str
-    start_frame: int
-    end_frame: int
-
-
-class WordsReport(NamedTuple):
-    """What became of the words of a text in a decode."""
-
-    missed: tuple[str, ...]
-    repeated: tuple[str, ...]
-    in_order: bool  # attention never went back to an earlier word for a considerable stretch
-    times: tuple[WordTime, ...]  # one per word
 
 
 def health(alignment: Tensor, text_lengths: Tensor, mel_lengths: Tensor, step_frames: int = 1) -> list[AlignmentHealth]:
@@ -224,72 +190,3 @@ def phone_time_errors(
     times = symbol_times(alignment, frame_seconds, step_frames)
     pairs = zip(rows, phone_times, strict=True)
     return [abs(times[row][0] - true.start) for row, true in pairs if true.end > true.start]
-
-
-class _Visit(NamedTuple):
-    """A stay of attention at a word."""
-
-    word: int
-    start: int
-    end: int
-
-
-def words_attended(alignment: Tensor, words: Sequence[WordSpan]) -> WordsReport:
-    """Whether a free-running decode attended to every word, in order, and to none twice.
-
-    A word is missed unless half of its symbols exceed COVERED at some time and it gets MIN_FRAMES_PER_SYMBOL frames of
-    attention for each symbol; one with more than one symbol must also be attended most at some time, since blurred
-    attention on both sides of a skipped word covers its ends. It is repeated if attention stays VISIT_FRAMES at it,
-    then as long at another word, then again at it.
-
-    Args:
-        alignment: (T_text, T_mel), without padding.
-        words: spans of the T_text symbols, in order.
-    """
-    weights = alignment.detach().float().cpu().numpy()
-    visits = _visits(weights, words)
-    led = {visit.word for visit in visits}
-    missed = tuple(
-        span.word
-        for index, span in enumerate(words)
-        if not _attended(weights[span.start : span.end]) or (span.end - span.start > 1 and index not in led)
-    )
-    # Flickers left out, neighbours may be stays at the same word.
-    stays = [word for word, _ in groupby(visit.word for visit in visits if visit.end - visit.start >= VISIT_FRAMES)]
-    repeated = tuple(span.word for index, span in enumerate(words) if stays.count(index) > 1)
-    return WordsReport(
-        missed=missed,
-        repeated=repeated,
-        in_order=stays == sorted(stays),
-        times=tuple(
-            _word_time(span.word, weights[span.start : span.end], [visit for visit in visits if visit.word == index])
-            for index, span in enumerate(words)
-        ),
-    )
-
-
-def _attended(weights: NDArray[np.float32]) -> bool:
-    """Whether the symbols of a word got attention. weights: (its symbols, T_mel)."""
-    covered = (weights.max(axis=1) > COVERED).mean()
-    return bool(covered >= 0.5 and weights.sum() >= MIN_FRAMES_PER_SYMBOL * len(weights))
-
-
-def _visits(weights: NDArray[np.float32], words: Sequence[WordSpan]) -> list[_Visit]:
-    """The stays of attention at words; frames whose strongest symbol belongs to no word are part of none."""
-    owner = np.full(len(weights), -1)
-    for index, span in enumerate(words):
-        owner[span.start : span.end] = index
-    visits, frame = [], 0
-    for word, run in groupby(owner[weights.argmax(axis=0)].tolist()):
-        end = frame + len(list(run))
-        if word >= 0:
-            visits.append(_Visit(word, frame, end))
-        frame = end
-    return visits
-
-
-def _word_time(word: str, weights: NDArray[np.float32], visits: list[_Visit]) -> WordTime:
-    """weights: (symbols of the word, T_mel); visits: the stays of attention at it."""
-    closest = int(weights.sum(axis=0).argmax())
-    longest = max(visits, key=lambda visit: visit.end - visit.start, default=_Visit(-1, closest, closest))
-    return WordTime(word, longest.start, longest.end)

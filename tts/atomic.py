@@ -5,6 +5,8 @@ import os
 import secrets
 from pathlib import Path
 
+from tts.errors import ConfigError
+
 WAY_OUT = {
     errno.ENOSPC: "the disk is full; make room or choose another folder",
     errno.EDQUOT: "the disk quota is used up; make room or choose another folder",
@@ -32,3 +34,14 @@ def write_failure(path: Path, error: OSError) -> str:
     """One line: what could not be written, why, and the way out."""
     reason = WAY_OUT.get(error.errno or 0, (error.strerror or str(error)).lower() + "; choose another folder")
     return f"cannot write {path}: {reason}"
+
+
+def check_writable(path: Path) -> None:
+    """Refuse an output path before minutes are spent on what should go there."""
+    folder = path.parent
+    if not folder.is_dir():
+        raise ConfigError(f"{path}: the folder {folder} does not exist; create it or choose another")
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path} is no ordinary file; name one that is, or that is not there yet")
+    if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise ConfigError(f"{path}: no permission to write there; choose another folder")

@@ -118,6 +118,11 @@ def read_facts(path: Path) -> dict[str, Any]:
     return facts
 
 
+def read_half_recipe(path: Path) -> Recipe:
+    """The recipe that a half was trained with."""
+    return recipe_from_yaml(_metadata(path)["recipe"], str(path))
+
+
 def _metadata(path: Path) -> dict[str, str]:
     if not path.is_file():
         raise CheckpointError(

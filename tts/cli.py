@@ -3,9 +3,7 @@
 Nothing here imports torch before a command really starts, so that help and errors come at once.
 """
 
-import difflib
 import json
-import os
 import re
 import signal
 import sys
@@ -14,7 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tts.errors import ConfigError, TTSError
+from tts.arguments import check_device, complain, progress_line, say, take, true_or_false, whole_number
+from tts.atomic import check_writable
+from tts.cli_evaluation import evaluate, listen, phones, plot
+from tts.errors import ConfigError, TTSError, nearest
 
 if TYPE_CHECKING:
     from tts.synthesis import Speech
@@ -61,6 +62,10 @@ Text to speech you train yourself.
   tts train       train a voice from a recipe      (train.py)
   tts synthesize  speak a text with a trained one  (synthesize.py)
   tts demo        make a corpus, train both halves on it, measure and speak: minutes on two cores
+  tts evaluate    how good is a voice, and is it better than another? a page to read and to hear
+  tts listen      a blind listening test of voices, in the browser
+  tts plot        losses, alignment and failures of a training as pictures
+  tts phones      train the phone recogniser that evaluate listens with
 
 `tts COMMAND --help` teaches."""
 
@@ -76,13 +81,21 @@ OPTIONS = ("voice", "out", "seed", "vocoder", "device", "plot", "report", "file"
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out a command line; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    commands: dict[str, Callable[[Sequence[str]], int]] = {"train": train, "synthesize": synthesize, "demo": demo}
+    commands: dict[str, Callable[[Sequence[str]], int]] = {
+        "train": train,
+        "synthesize": synthesize,
+        "demo": demo,
+        "evaluate": evaluate,
+        "listen": listen,
+        "plot": plot,
+        "phones": phones,
+    }
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(COMMANDS_HELP)
         return 0
     name, *rest = arguments
     if name not in commands:
-        return complain(f"unknown command {name!r}{_nearest(name, commands)}; `tts --help` lists them")
+        return complain(f"unknown command {name!r}{nearest(name, commands)}; `tts --help` lists them")
     try:
         return commands[name](rest)
     except TTSError as error:
@@ -94,17 +107,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return complain("interrupted", code=INTERRUPTED)
 
 
-def complain(message: str, code: int = 2) -> int:
-    """Print one line to standard error."""
-    print("error: " + " ".join(message.split()), file=sys.stderr)
-    return code
-
-
-def say(line: str) -> None:
-    """Tell the user, at once also where the output is a pipe."""
-    print(line, flush=True)
-
-
 def train(arguments: Sequence[str]) -> int:
     """`train.py`."""
     if any(argument in ("-h", "--help") for argument in arguments):
@@ -113,7 +115,7 @@ def train(arguments: Sequence[str]) -> int:
     if not arguments:
         list_recipes()
         return 0
-    options, overrides = _take(arguments, ("recipe", "run"))
+    options, overrides = take(arguments, ("recipe", "run"))
     if "recipe" not in options:
         raise ConfigError("which recipe? python train.py recipe=NAME; `python train.py` lists them")
     from tts.runs import plan_run
@@ -145,11 +147,11 @@ def synthesize(arguments: Sequence[str]) -> int:
     if not arguments or any(argument in ("-h", "--help") for argument in arguments):
         print(SYNTHESIZE_HELP)
         return 0
-    options, texts = _take(arguments, OPTIONS)
+    options, texts = take(arguments, OPTIONS)
     text = _text(options, texts)
     out = Path(options.get("out", "speech.wav"))
-    seed = _number(options.get("seed", "0"), "seed")
-    plot = _flag(options.get("plot", "false"), "plot")
+    seed = whole_number(options.get("seed", "0"), "seed")
+    picture = true_or_false(options.get("plot", "false"), "plot")
     report = Path(options["report"]) if "report" in options else None
     if out.suffix.lower() not in (".wav", ".flac"):
         raise ConfigError(f"out={out}: the name must end in .wav or .flac")
@@ -173,20 +175,19 @@ def synthesize(arguments: Sequence[str]) -> int:
         say(f"{voice}: speaking with Griffin-Lim" + ("" if "vocoder" in options else ", it has no trained vocoder yet"))
     speech = synthesizer.speak(text, seed=seed, progress=progress_line())
     write_wave(out, speech.wave, speech.sample_rate)
-    for number, sentence in enumerate(speech.sentences, 1):
-        print(f"{number}. {sentence.text}  [{sentence.seconds:.2f} s]")
+    for place, sentence in enumerate(speech.sentences, 1):
+        print(f"{place}. {sentence.text}  [{sentence.seconds:.2f} s]")
         if sentence.guessed:
             print(f"   guessed the pronunciation of: {', '.join(sentence.guessed)}")
         if sentence.skipped:
             print(f"   could not be read and was left out: {' '.join(sentence.skipped)}")
-        if sentence.stop_reason != "stop":
-            print(f"   warning: this sentence did not stop by itself: {sentence.text!r}")
-        for what, words in (("missed", sentence.missed), ("repeated", sentence.repeated)):
-            if words:
-                print(f"   warning: {what} words: {', '.join(words)}")
+        if sentence.tries > 1:
+            print(f"   decoded {sentence.tries} times: attention failed at first")
+        for failure in sentence.failures:
+            print(f"   warning: {failure}")
     for stretch in speech.unspoken:
         print(f"   nothing to pronounce in {stretch!r}")
-    if plot:
+    if picture:
         _plot(out, speech)
     if report:
         content = {
@@ -204,7 +205,7 @@ def demo(arguments: Sequence[str]) -> int:
     if any(argument in ("-h", "--help") for argument in arguments):
         print(DEMO_HELP)
         return 0
-    options, overrides = _take(arguments, ("recipe", "run"))
+    options, overrides = take(arguments, ("recipe", "run"))
     from tts.runs import plan_run
 
     plan = plan_run(options.get("recipe", "demo"), overrides, options.get("run", ""))
@@ -218,39 +219,6 @@ def demo(arguments: Sequence[str]) -> int:
     return 0
 
 
-def check_writable(path: Path) -> None:
-    """Refuse an output path before minutes are spent on what should go there."""
-    folder = path.parent
-    if not folder.is_dir():
-        raise ConfigError(f"{path}: the folder {folder} does not exist; create it or choose another")
-    if path.exists() and not path.is_file():
-        raise ConfigError(f"{path} is no ordinary file; name one that is, or that is not there yet")
-    if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        raise ConfigError(f"{path}: no permission to write there; choose another folder")
-
-
-def check_device(name: str) -> None:
-    """Refuse a device that torch does not know or this machine does not have."""
-    import torch
-
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device={name}: {str(error).splitlines()[0]}; device=cpu always works") from None
-
-
-def progress_line() -> Callable[[str, float], None] | None:
-    """A line that counts up while a text is spoken, on a terminal only."""
-    if not sys.stderr.isatty():
-        return None
-
-    def show(what: str, share: float) -> None:
-        end = "\r" if share < 1 else "\r\033[K"
-        print(f"\r\033[K{what} {share:4.0%}", end=end, file=sys.stderr, flush=True)
-
-    return show
-
-
 def _plot(out: Path, speech: "Speech") -> None:
     from tts.training.figures import save_figure, sentence_figure
 
@@ -260,25 +228,12 @@ def _plot(out: Path, speech: "Speech") -> None:
         say(f"{name}: mel and alignment")
 
 
-def _take(arguments: Sequence[str], names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Split `name=value` for the given names from everything else."""
-    options: dict[str, str] = {}
-    rest: list[str] = []
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if equals and name in names:
-            options[name] = value
-        else:
-            rest.append(argument)
-    return options, rest
-
-
 def _text(options: dict[str, str], texts: Sequence[str]) -> str:
     """The text from its argument, a file or standard input."""
     for text in texts:
         if re.fullmatch(r"--?[a-z]+.*|[a-z_.]+=\S*", text):
             name = text.lstrip("-").partition("=")[0]
-            raise ConfigError(f"unknown option {text!r}{_nearest(name, OPTIONS)}; --help lists them")
+            raise ConfigError(f"unknown option {text!r}{nearest(name, OPTIONS)}; --help lists them")
     if "file" in options and texts:
         raise ConfigError("give either a text or file=, not both")
     if "file" in options:
@@ -293,20 +248,3 @@ def _text(options: dict[str, str], texts: Sequence[str]) -> str:
         except UnicodeDecodeError:
             raise ConfigError("standard input is not UTF-8 text; convert it first") from None
     return " ".join(texts)
-
-
-def _number(value: str, name: str) -> int:
-    if not re.fullmatch(r"\d{1,18}", value):
-        raise ConfigError(f"{name}={value}: a whole number from 0 on is needed")
-    return int(value)
-
-
-def _flag(value: str, name: str) -> bool:
-    if value not in ("true", "false"):
-        raise ConfigError(f"{name}={value}: true or false")
-    return value == "true"
-
-
-def _nearest(word: str, choices: Sequence[str] | dict[str, Callable[[Sequence[str]], int]]) -> str:
-    close = difflib.get_close_matches(word, list(choices), n=1)
-    return f"; did you mean {close[0]}?" if close else ""

@@ -1,5 +1,8 @@
 """Errors a user can cause. The commands print their message as one line and exit with code 2, without a traceback."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class TTSError(Exception):
     """Something the user can mend; the message names the thing, the value and the way out."""
@@ -27,3 +30,9 @@ class DataError(TTSError):
 
 class CheckpointError(TTSError):
     """A voice or a training state is missing, foreign or does not fit."""
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """The choice that was probably meant, as the end of a message."""
+    close = difflib.get_close_matches(word, list(choices), n=1)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -159,11 +159,13 @@ class AcousticStage(StageConfig):
     guided_halving: int = 2000  # steps in which its weight halves
     stop_weight: float = 1.0
     stop_positive_weight: float = 6.0  # weight of the few frames that say stop
+    heard: int = 10  # validation sentences that a word recogniser listens to (extra evaluate); 0: none
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("batch_size", "batch_frames", "guided_sigma", "guided_halving", "stop_positive_weight"):
             require(getattr(self, name) > 0, f"{name} must be positive")
+        require(self.heard >= 0, "heard must not be negative; 0 listens to none")
         require(0 in self.reduction, "reduction needs an entry for step 0, e.g. {0: 4, 2000: 2}")
         require(all(r >= 1 for r in self.reduction.values()), "reduction factors are at least 1")
 

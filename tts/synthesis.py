@@ -13,9 +13,9 @@ from typing import Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from tts.alignment import WordsReport, words_attended
 from tts.checkpoint import find_half, load_acoustic, load_vocoder
 from tts.errors import CheckpointError, NothingToSayError
+from tts.failures import Failure, WordsReport, find_failures, words_attended
 from tts.interfaces import AcousticModel, Vocoder
 from tts.settings import AudioConfig
 from tts.text.frontend import EncodedText, Frontend, WordSpan
@@ -23,6 +23,8 @@ from tts.text.split import split_sentences
 
 PAUSE_SECONDS = 0.25  # between sentences
 BATCH = 16  # sentences decoded at once
+VOCODER_BATCH = 48  # sentences vocoded at once; from here on a row is hardly cheaper
+TRIES = 3  # decodes of a sentence that fails
 ROOM = 40  # frames a decode may take beyond what the slowest training clip would need
 
 Progress = Callable[[str, float], None]  # what is being done, share done in [0, 1]
@@ -45,11 +47,9 @@ class Decoded(NamedTuple):
     stop_probability: Tensor  # (T_mel,)
     stop_reason: Literal["stop", "limit"]
     words: WordsReport
-
-    @property
-    def failed(self) -> bool:
-        """It did not stop by itself, or missed, repeated or shuffled words."""
-        return self.stop_reason != "stop" or not self.words.in_order or bool(self.words.missed or self.words.repeated)
+    failures: tuple[Failure, ...]  # of this decode
+    first_failures: tuple[Failure, ...]  # of the first try
+    tries: int
 
 
 @dataclass
@@ -61,6 +61,7 @@ class Sentence:
     seconds: float
     stop_reason: str
     tries: int
+    failures: list[str]  # what went wrong in the decode that was kept, in words
     missed: list[str]
     repeated: list[str]
     words: list[dict[str, str | float]]  # word, start, end; seconds from the start of the whole speech
@@ -146,36 +147,62 @@ class Synthesizer:
         )
 
     @torch.inference_mode()
-    def decode(self, texts: Sequence[Encoded], *, seed: int = 0, progress: Progress | None = None) -> list[Decoded]:
-        """Free-running decodes, in batches; each depends on its own text and the seed only."""
+    def decode(
+        self, texts: Sequence[Encoded], *, seed: int = 0, tries: int = 1, progress: Progress | None = None
+    ) -> list[Decoded]:
+        """Free-running decodes, in batches; each depends on its own text and the seed only.
+
+        Args:
+            tries: at most so many decodes of a text that fails, each with other dropout; the one that fails in the
+                fewest ways is kept.
+        """
         decoded: list[Decoded] = []
         for first in range(0, len(texts), BATCH):
             batch = texts[first : first + BATCH]
-            limits = [int(2 * self.frames_per_symbol * len(text.ids)) + ROOM for text in batch]
-            lengths = torch.tensor([len(text.ids) for text in batch])
-            ids = torch.zeros(len(batch), int(lengths.max()), dtype=torch.long)
-            for row, text in enumerate(batch):
-                ids[row, : len(text.ids)] = torch.tensor(text.ids)
-            report = _share(progress, "decoding", first, len(batch), len(texts), max(limits))
-            made = self.acoustic.generate(
-                ids.to(device_of(self.acoustic)),
-                lengths.to(device_of(self.acoustic)),
-                seeds=[text_seed(seed, text.ids) for text in batch],
-                max_frames=limits,
-                progress=report,
-            )
-            for row, text in enumerate(batch):
-                n = int(made.mel_lengths[row])
-                alignment = made.alignment[row, : len(text.ids), :n].float().cpu()
-                decoded.append(
-                    Decoded(
-                        mel=made.mel[row, :, :n].float().cpu(),
-                        alignment=alignment,
-                        stop_probability=made.stop_probability[row, :n].float().cpu(),
-                        stop_reason="stop" if bool(made.stopped[row]) else "limit",
-                        words=words_attended(alignment, text.words),
-                    )
-                )
+            longest = max(self._limit(text) for text in batch)
+            report = _share(progress, "decoding", first, len(batch), len(texts), longest)
+            decoded += self._decode_batch(batch, seed, report)
+        for number in range(2, tries + 1):
+            failed = [row for row, made in enumerate(decoded) if made.failures]
+            for first in range(0, len(failed), BATCH):
+                rows = failed[first : first + BATCH]
+                again = self._decode_batch([texts[row] for row in rows], seed, None, number)
+                for row, made in zip(rows, again, strict=True):
+                    old = decoded[row]
+                    kept = made if len(made.failures) < len(old.failures) else old
+                    decoded[row] = kept._replace(first_failures=old.first_failures, tries=number)
+        return decoded
+
+    def _limit(self, text: Encoded) -> int:
+        """Frames after which a decode is cut off."""
+        return int(2 * self.frames_per_symbol * len(text.ids)) + ROOM
+
+    def _decode_batch(
+        self, batch: Sequence[Encoded], seed: int, report: Callable[[int], None] | None, number: int = 1
+    ) -> list[Decoded]:
+        """Try `number` of a few texts at once."""
+        lengths = torch.tensor([len(text.ids) for text in batch])
+        ids = torch.zeros(len(batch), int(lengths.max()), dtype=torch.long)
+        for row, text in enumerate(batch):
+            ids[row, : len(text.ids)] = torch.tensor(text.ids)
+        made = self.acoustic.generate(
+            ids.to(device_of(self.acoustic)),
+            lengths.to(device_of(self.acoustic)),
+            seeds=[text_seed(seed, text.ids, number) for text in batch],
+            max_frames=[self._limit(text) for text in batch],
+            progress=report,
+        )
+        decoded = []
+        for row, text in enumerate(batch):
+            n = int(made.mel_lengths[row])
+            alignment = made.alignment[row, : len(text.ids), :n].float().cpu()
+            mel = made.mel[row, :, :n].float().cpu()
+            stopped = bool(made.stopped[row])
+            words = words_attended(alignment, text.words)
+            found = find_failures(alignment, mel, words, stopped=stopped, frame_seconds=self.audio.frame_seconds)
+            stop_probability = made.stop_probability[row, :n].float().cpu()
+            reason: Literal["stop", "limit"] = "stop" if stopped else "limit"
+            decoded.append(Decoded(mel, alignment, stop_probability, reason, words, found, found, number))
         return decoded
 
     @torch.inference_mode()
@@ -183,8 +210,8 @@ class Synthesizer:
         """(n_mels, T_mel) mels in contract units -> waves of T_mel * hop samples, in batches of similar length."""
         order = sorted(range(len(mels)), key=lambda index: mels[index].shape[1])
         waves: dict[int, Tensor] = {}
-        for first in range(0, len(order), BATCH):
-            rows = order[first : first + BATCH]
+        for first in range(0, len(order), VOCODER_BATCH):
+            rows = order[first : first + VOCODER_BATCH]
             lengths = torch.tensor([mels[row].shape[1] for row in rows])
             longest = int(lengths.max())
             padded = torch.stack([_pad_right(mels[row], longest) for row in rows])
@@ -207,7 +234,7 @@ class Synthesizer:
         began = time.perf_counter()
         sentences = split_sentences(text) or [text]  # an empty text gets the frontend's own error
         encoded, unspoken = self._encode(sentences)
-        decoded = self.decode(encoded, seed=seed, progress=progress)
+        decoded = self.decode(encoded, seed=seed, tries=TRIES, progress=progress)
         seeds = [text_seed(seed, e.ids) for e in encoded]
         waves = self.vocode([d.mel for d in decoded], seeds=seeds, progress=progress)
         pause = torch.zeros(round(PAUSE_SECONDS * self.audio.sample_rate))
@@ -226,7 +253,8 @@ class Synthesizer:
                     phones=self.frontend.decode(source.ids),
                     seconds=round(len(wave) / self.audio.sample_rate, 4),
                     stop_reason=made.stop_reason,
-                    tries=1,
+                    tries=made.tries,
+                    failures=[failure.detail for failure in made.failures],
                     missed=list(made.words.missed),
                     repeated=list(made.words.repeated),
                     words=[
@@ -273,9 +301,10 @@ def device_of(module: nn.Module) -> torch.device:
     return next((tensor.device for tensor in module.state_dict().values()), torch.device("cpu"))
 
 
-def text_seed(seed: int, ids: Sequence[int]) -> int:
-    """A seed of the sentence's own: what else is spoken changes nothing."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{list(ids)}".encode()).digest()[:7], "big")
+def text_seed(seed: int, ids: Sequence[int], number: int = 1) -> int:
+    """A seed of the sentence's own, and of the try: what else is spoken changes nothing."""
+    of_try = f":{number}" if number > 1 else ""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{list(ids)}{of_try}".encode()).digest()[:7], "big")
 
 
 def _pad_right(mel: Tensor, length: int) -> Tensor:

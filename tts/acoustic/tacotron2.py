@@ -22,6 +22,7 @@ from tts.acoustic._recurrence import AttendedState, LSTMState, ZoneoutLSTM, atte
 from tts.batch import AcousticBatch
 from tts.interfaces import AcousticGeneration, AcousticModel, AcousticOutput, Attention, AttentionMemory
 from tts.layers import MelScaler, dropout_rows, length_mask
+from tts.parallel import OneThread
 from tts.settings import component, require
 
 
@@ -158,6 +159,7 @@ class Tacotron2(AcousticModel):
         )
 
     @torch.no_grad()
+    @OneThread()
     def generate(
         self,
         text_ids: Tensor,

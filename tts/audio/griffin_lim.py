@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from tts.audio.backend import load_torchaudio
 from tts.audio.mel import hann_window, mel_filters
+from tts.parallel import OneThread
 from tts.settings import AudioConfig
 
 MOMENTUM = 0.99
@@ -18,6 +19,7 @@ UPDATES = 30
 
 
 @torch.no_grad()
+@OneThread()
 def griffin_lim(mel: Tensor, audio: AudioConfig, iterations: int = 60, seed: int = 0) -> Tensor:
     """A waveform whose mel is close to the given one, in step with it.
 

@@ -4,14 +4,8 @@ Processes make what the cache lacks; what they have done stays done, so an inter
 """
 
 import hashlib
-import multiprocessing
-import os
-import signal
-import threading
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +19,7 @@ from tts.data.cache import ClipCache, EntryFacts, EntryTask, make_entry, read_fa
 from tts.data.manifest import Clip, FramesPerSymbol, Prepared, name_some, save_prepared, sentence_of, write_text
 from tts.data.report import Found, LeftOut, build_report, write_report
 from tts.errors import AudioError, DataError, TextError
+from tts.parallel import WorkerDiedError, n_cores, unordered
 from tts.progress import progress_bar
 from tts.settings import AudioConfig, DataConfig, Recipe
 from tts.text.frontend import EncodedText, Frontend
@@ -83,7 +78,7 @@ def prepare(
     try:
         with progress_bar(len(present), "prepare", " clips", shown=progress) as bar:
             jobs = _jobs(present, frontend, cache, found, bar)
-            with closing(_results(jobs, data.workers or _n_cores())) as results:
+            with closing(_results(jobs, data.workers or n_cores())) as results:
                 for job, outcome in results:
                     _sort_in(run, job, outcome)
                     bar.update()
@@ -139,61 +134,28 @@ def _jobs(
         yield Job(utterance, encoded, task, read_facts(task.entry))
 
 
-def _n_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _results(jobs: Iterable[Job], n_workers: int) -> Generator[tuple[Job, EntryFacts | str], None, None]:
-    """Make the entries that are not there yet, in parallel; in place of the facts, why a clip is of no use.
-
-    No process is started before there is something to do.
-    """
+    """Make the entries that are not there yet, in parallel; in place of the facts, why a clip is of no use."""
     if n_workers == 1:
         yield from ((job, job.facts or _attempt(job.task)) for job in jobs)
         return
-    # Spawned: a fork of a process whose torch has threads may hang.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_start_worker)
-    waiting: dict[Future[EntryFacts | str], Job] = {}
-    try:
+    there: list[tuple[Job, EntryFacts | str]] = []
+
+    def to_do() -> Iterator[tuple[Job, EntryTask]]:
         for job in jobs:
             if job.facts is not None:
-                yield job, job.facts
-                continue
-            waiting[pool.submit(_attempt, job.task)] = job
-            if len(waiting) >= 4 * n_workers:
-                yield from _finished(waiting)
-        while waiting:
-            yield from _finished(waiting)
-    except BrokenProcessPool:
+                there.append((job, job.facts))
+            else:
+                yield job, job.task
+
+    try:
+        yield from unordered(_attempt, to_do(), n_workers)
+    except WorkerDiedError:
         raise DataError(
             "a process that prepares clips was killed, perhaps for lack of memory; run again with fewer, e.g. "
             "data.workers=1: what is done stays done"
         ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _finished(waiting: dict[Future[EntryFacts | str], Job]) -> Iterator[tuple[Job, EntryFacts | str]]:
-    """Wait for one or more of the entries, and take them out."""
-    for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-        yield waiting.pop(future), future.result()
-
-
-def _start_worker() -> None:
-    """One thread a process: the processes are the parallelism. Ctrl-C is for the parent to handle."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A parent that is killed cannot stop its processes, and they would wait for work forever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "this runs in a process that was spawned"
-    parent.join()
-    os._exit(1)
+    yield from there
 
 
 def _attempt(task: EntryTask) -> EntryFacts | str:

@@ -51,7 +51,8 @@ def measure_demo(run: Path, progress: Progress | None = None) -> Iterator[str]:
     )
     decoded = synthesizer.decode(clips, progress=progress)
     stopped = sum(made.stop_reason == "stop" for made in decoded)
-    whole = sum(made.words.in_order and not made.words.missed and not made.words.repeated for made in decoded)
+    astray = {"skip", "repeat"}
+    whole = sum(not astray & {failure.kind for failure in made.failures} for made in decoded)
     yield f"stopped by themselves: {stopped} of {len(clips)} held-out sentences"
     yield f"every word attended, in order: {whole} of {len(clips)}"
     chosen = list(zip(clips, decoded, strict=True))[:SPOKEN]

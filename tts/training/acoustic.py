@@ -11,6 +11,7 @@ from torch import Tensor
 from tts.alignment import AlignmentHealth, health, mean_health
 from tts.batch import AcousticBatch
 from tts.data.manifest import Clip, Prepared
+from tts.evaluation.quick import Listener, failure_shares, mel_cepstral_distance
 from tts.interfaces import AcousticModel, Vocoder
 from tts.losses import group_mask, guided_attention_loss, masked_l1, masked_l2, stop_loss
 from tts.settings import AcousticStage
@@ -36,14 +37,17 @@ class AcousticTask(Task):
         synthesizer: Synthesizer,
         held_out: AcousticBatch,
         clips: Sequence[Clip],
+        listener: Listener | None = None,
     ):
-        """held_out: the validation clips as one batch, in the order of `clips`."""
+        """held_out: the validation clips as one batch, in the order of `clips`; listener: to the first of them."""
         super().__init__(model, stage)
         self.acoustic = model
         self.prepared = prepared
         self.held_out = held_out
         self.clips = clips
         self.synthesizer = synthesizer
+        self.listener = listener
+        self.judged_by = f"words of {len(listener.texts)} sentences" if listener else ""
         self.facts["frames_per_symbol"] = prepared.frames_per_symbol.max
         self.facts["aligned_at"] = None
         self.facts["reduction"] = stage.reduction_at(0)
@@ -104,14 +108,22 @@ class AcousticTask(Task):
         free = mean_health([self._free_health(made) for made in decoded])
         self._log_health("free_running", free)
         stopped = sum(made.stop_reason == "stop" for made in decoded) / len(decoded)
-        failures = sum(made.failed for made in decoded) / len(decoded)
-        self.log_scalars("val", {"stopped": stopped, "failures": failures})
+        shares = failure_shares(decoded)
+        pairs = zip(decoded, self.held_out.mel, self.held_out.mel_lengths.tolist(), strict=True)
+        distances = [mel_cepstral_distance(made.mel, mel[:, :n_frames]) for made, mel, n_frames in pairs]
+        self.log_scalars("val", {"stopped": stopped, **shares, "mcd": sum(distances) / len(distances)})
+        trouble = shares["failures"]
+        if self.listener is not None:
+            heard = [made.mel for made in decoded[: len(self.listener.texts)]]
+            misheard = self.listener.word_error_rate(heard)
+            self.log_scalars("val", {"wer": misheard})
+            trouble += misheard
         if self.facts["aligned_at"] is None and free.word == "aligned" and stopped >= ALIGNED_STOPS:
             self.facts["aligned_at"] = self.global_step
             self.facts["aligned_minutes"] = round(self.minutes, 2)
-        self.facts["held_out"] = {"stopped": stopped, "failures": failures, "sentences": len(decoded)}
+        self.facts["held_out"] = {"stopped": stopped, "failures": shares["failures"], "sentences": len(decoded)}
         self._draw(batch, output.alignment.float().cpu(), output.mel.float().cpu(), output.stop_logit, decoded)
-        return Score(failures, float(losses.parts["mel"]))
+        return Score(trouble, float(losses.parts["mel"]))
 
     def _free_health(self, made: Decoded) -> AlignmentHealth:
         n_symbols, n_frames = made.alignment.shape

@@ -63,10 +63,10 @@ def sentence_figure(alignment: Tensor, mel: Tensor, symbols: Sequence[str], titl
     return figure
 
 
-def save_figure(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path, dpi: int = 120) -> None:
     """Write a PNG, whole or not at all. Raises OSError."""
     encoded = io.BytesIO()
-    figure.savefig(encoded, dpi=120, format="png")
+    figure.savefig(encoded, dpi=dpi, format="png")
     write_atomically(path, encoded.getvalue())
 
 

@@ -1,6 +1,7 @@
 """Train one half from a recipe: the models, the data and the watchers, put into Lightning's trainer."""
 
 import logging
+import sys
 import warnings
 from collections.abc import Sequence
 from itertools import islice
@@ -11,6 +12,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
+from tqdm import tqdm
 
 from tts.batch import AcousticBatch, VocoderBatch
 from tts.checkpoint import build_acoustic, build_vocoder, find_half, load_vocoder
@@ -18,6 +20,7 @@ from tts.data.datasets import AcousticDataset, Segment, collate_acoustic
 from tts.data.loaders import acoustic_loader, vocoder_loader
 from tts.data.manifest import Clip, Prepared
 from tts.errors import CheckpointError, ConfigError
+from tts.evaluation.quick import Listener, why_deaf
 from tts.interfaces import Vocoder
 from tts.settings import Recipe, StageConfig
 from tts.synthesis import Synthesizer
@@ -53,8 +56,20 @@ def fit_acoustic(recipe: Recipe, run: Path, prepared: Prepared, frontend: Fronte
         load_vocoder(found).model if found else griffin_lim.build(griffin_lim.Config(), audio=recipe.audio)
     )
     synthesizer = Synthesizer(model, vocoder, frontend, recipe.audio, frames_per_symbol=prepared.frames_per_symbol.max)
-    task = AcousticTask(model, stage, prepared, synthesizer, held_out, clips)
+    listener = _listener(recipe, prepared)
+    task = AcousticTask(model, stage, prepared, synthesizer, held_out, clips, listener)
     return _fit(recipe, run, task, stage, prepared, frontend.symbols)
+
+
+def _listener(recipe: Recipe, prepared: Prepared) -> Listener | None:
+    """Who listens in validation, if the recipe asks for it and the recogniser is there."""
+    n_heard = recipe.trainer.acoustic.heard
+    if not n_heard:
+        return None
+    if reason := why_deaf():
+        tqdm.write(f"validation listens to nobody, checkpoints are chosen by failures alone: {reason}", file=sys.stderr)
+        return None
+    return Listener(recipe, prepared.split("held_out")[:n_heard], prepared.clips)
 
 
 def fit_vocoder(recipe: Recipe, run: Path, prepared: Prepared) -> Outcome:

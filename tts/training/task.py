@@ -24,7 +24,7 @@ from tts.training.ema import EMA
 class Score(NamedTuple):
     """How good a validation was; smaller is better, the first field decides."""
 
-    failures: float  # free-running failures; 0 where nothing runs freely
+    trouble: float  # share of sentences that failed plus word error rate, free-running; 0 where nothing runs freely
     loss: float
 
 
@@ -51,6 +51,7 @@ class Task(pl.LightningModule):
         self.bad_in_a_row = 0
         self.minutes = 0.0  # spent training, all restarts together
         self.facts: dict[str, Any] = {}
+        self.judged_by = ""  # what scores are made of; those of another make cannot be compared
         self.score: Score | None = None  # of the newest validation
         self.best: Score | None = None
         self.health_word = ""  # alignment health for the progress line
@@ -155,6 +156,7 @@ class Task(pl.LightningModule):
             "minutes": self.minutes,
             "facts": self.facts,
             "best": list(self.best) if self.best else None,
+            "judged_by": self.judged_by,
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
         }
@@ -167,7 +169,8 @@ class Task(pl.LightningModule):
         self.bad_steps = task["bad_steps"]
         self.minutes = task["minutes"]
         self.facts = task["facts"]
-        self.best = Score(*task["best"]) if task["best"] else None
+        comparable = task.get("judged_by", "") == self.judged_by
+        self.best = Score(*task["best"]) if task["best"] and comparable else None
         self._resumed_rng: dict[str, Any] | None = task
 
     def on_train_start(self) -> None:

@@ -20,6 +20,7 @@ from tts.audio.mel import silence_value
 from tts.batch import VocoderBatch
 from tts.interfaces import Vocoder
 from tts.layers import MelScaler, length_mask
+from tts.parallel import OneThread
 from tts.settings import AudioConfig, require
 from tts.vocoder._distributions import Distribution, Logistics, MuLaw
 from tts.vocoder._linear_prediction import LinearPrediction
@@ -310,6 +311,7 @@ class WaveNet(Vocoder):
         return StepOutput(parameters, state._replace(position=state.position + 1))
 
     @torch.inference_mode()
+    @OneThread()
     def generate(
         self,
         mel: Tensor,
