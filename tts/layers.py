@@ -90,3 +90,13 @@ def windows(x: Tensor, before: int, after: int) -> Tensor:
     A convolution written as one product with these is faster than `conv1d` for the few short filters of an attention.
     """
     return F.pad(x, (before, after)).unfold(-1, before + 1 + after, 1)
+
+
+def windows_gradient(d_windows: Tensor, before: int, after: int) -> Tensor:
+    """The gradient of `windows`: (..., T, before + 1 + after) -> (..., T)."""
+    *rows, length, width = d_windows.shape
+    padded = F.pad(d_windows, (0, 0, after, before)).contiguous()
+    # Position j went to place i + before of the window at j - i: with the rows turned round those lie on a diagonal.
+    outer, (row, one) = padded.stride()[:-2], padded.stride()[-2:]
+    diagonal = padded.flip(-1).as_strided((*rows, length, width), (*outer, row, row + one))
+    return diagonal.sum(dim=-1)

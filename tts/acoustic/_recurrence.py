@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from tts.acoustic._teacher_forcing import AttendedLSTMLoop, Carry, LSTMLoop
 from tts.interfaces import Attention, AttentionMemory, AttentionState
 from tts.layers import zoneout
 
@@ -73,13 +74,15 @@ class ZoneoutLSTM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """All steps, for an LSTM that feeds back nothing but its state. x: (T, B, in_dim) -> (T, B, H)."""
-        projected = self.inputs(x)
-        state, keep = self.start(x[0]), self.keep(len(x), x[0])
-        hidden = []
-        for t in range(len(x)):
-            state = self.step(projected[t], state.hidden, state, None if keep is None else keep[t])
-            hidden.append(state.hidden)
-        return torch.stack(hidden)
+        hidden: Tensor = LSTMLoop.apply(  # type: ignore[no-untyped-call]
+            self.inputs(x), self.recurrent.weight, self.carry(len(x), x[0]), torch.is_grad_enabled()
+        )
+        return hidden
+
+    def carry(self, n_steps: int, like: Tensor) -> Carry:
+        """What zoneout keeps at each step: drawn in training, the expectation otherwise. like: (B, ...)."""
+        keep = self.keep(n_steps, like)
+        return self.rate if keep is None else keep.float()
 
 
 class AttendedState(NamedTuple):
@@ -114,10 +117,23 @@ def attend(
 def attention_loop(
     lstm: ZoneoutLSTM, attention: Attention, projected: Tensor, prepared: AttentionMemory
 ) -> AttentionTrace:
-    """`attend` for all steps. projected: (T, B, 4 H).
+    """`attend` for all steps, in one node of autograd where the attention has a tape. projected: (T, B, 4 H)."""
+    record, start = torch.is_grad_enabled(), attention.start(prepared)
+    tape = attention.tape(prepared, len(projected), record=record)
+    if tape is None:
+        return attend_steps(lstm, attention, projected, prepared)
+    carry, first = lstm.carry(len(projected), projected[0]), (start.weights, start.cumulative)
+    return AttentionTrace(
+        *AttendedLSTMLoop.apply(  # type: ignore[no-untyped-call]
+            projected, lstm.recurrent.weight, prepared.memory, first, prepared.mask, carry, record, tape, *tape.leaves
+        )
+    )
 
-    The only place where training waits for the step before: an autograd function of its own could take its place.
-    """
+
+def attend_steps(
+    lstm: ZoneoutLSTM, attention: Attention, projected: Tensor, prepared: AttentionMemory
+) -> AttentionTrace:
+    """`attend` for all steps, one after the other under autograd."""
     state = AttendedState(lstm.start(projected[0]), attention.start(prepared))
     keep = lstm.keep(len(projected), projected[0])
     states = []

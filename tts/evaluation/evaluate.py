@@ -33,7 +33,6 @@ from tts.synthesis import Decoded, Synthesizer, text_seed
 from tts.text.frontend import Frontend
 
 RIVAL = "against"
-COPY = "copy of "  # before the name of a job
 LONGEST_HEARD = 6.0  # seconds of a hard sentence that failed; babble can be long
 # What is slow to speak or to recognise is asked for fewer sentences: enough to give the voice's own figures a meaning.
 N_COPIES, N_ESPEAK = 30, 20
@@ -158,7 +157,7 @@ def perform(
             progress=lambda _, share: bar.update(int(100 * share) - bar.n),
         )
     longest = round(LONGEST_HEARD / synthesizer.audio.frame_seconds)
-    jobs = []
+    jobs, of_recordings = [], []
     for number, (item, made) in enumerate(zip(items, decoded, strict=True)):
         seed = text_seed(options.seed, item.encoded.ids)
         if item.wave is not None:
@@ -166,9 +165,11 @@ def perform(
         elif made.failures:
             jobs.append(Job(item.text.id, made.mel[:, :longest], seed))
         if copies and item.mel is not None and number < N_COPIES:
-            jobs.append(Job(COPY + item.text.id, item.mel, seed))
+            of_recordings.append(Job(item.text.id, item.mel, seed))
+    # Copies in batches of their own: a product of another number of rows rounds differently, and a voice held against
+    # itself, which makes no copies the second time, must be the same to the bit.
     waves = vocode_all(jobs, voice, options.device, options.workers, f"{what} speaks")
-    copied = {name.removeprefix(COPY): waves.pop(name) for name in list(waves) if name.startswith(COPY)}
+    copied = vocode_all(of_recordings, voice, options.device, options.workers, f"{what} copies recordings")
     names = [item.text.id for item in items]
     parts = {name: dict(zip(names, counted, strict=True)) for name, counted in tally.failure_parts(decoded).items()}
     return Performance(decoded, waves, copied, parts)

@@ -31,6 +31,8 @@ def vocode_all(jobs: Sequence[Job], voice: Path, device: str, workers: int, what
     chunks = [longest_first[first : first + CHUNK] for first in range(0, len(jobs), CHUNK)]
     n_workers = min(workers or n_cores(), len(chunks)) if device == "cpu" else 1
     waves: dict[str, Tensor] = {}
+    if not jobs:
+        return waves
     with progress_bar(len(jobs), what, " sentences") as bar:
         if n_workers <= 1:
             _load(voice, device)

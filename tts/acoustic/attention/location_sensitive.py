@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tts.interfaces import Attention, AttentionMemory, AttentionState
-from tts.layers import windows
+from tts.interfaces import Attention, AttentionMemory, AttentionState, EnergyGradient, EnergyReverse, EnergyTape
+from tts.layers import windows, windows_gradient
 from tts.settings import require
 
 
@@ -59,13 +59,83 @@ class LocationSensitiveAttention(Attention):
         with torch.autocast(query.device.type, enabled=False):
             heard = windows(torch.stack([state.weights, state.cumulative], dim=1), self.reach, self.reach)
             heard = heard.transpose(1, 2).flatten(2)  # (B, T_text, 2 * kernel_size)
-            # Convolution and dense layer are both linear: their product is one filter, applied once.
-            location = heard @ (self.location.weight @ self.location_conv.weight.flatten(1)).t()  # (B, T_text, dim)
+            location = heard @ self._filter().t()  # (B, T_text, dim)
             summed = self.query(query.float())[:, None] + prepared.keys + location
             energies = torch.tanh(summed) @ self.energy.weight[0]  # (B, T_text)
             weights = torch.softmax(energies.masked_fill(~prepared.mask, -torch.inf), dim=1)
             context = torch.bmm(weights[:, None], prepared.memory)[:, 0]
             return AttentionState(weights, state.cumulative + weights, context)
+
+    def _filter(self) -> Tensor:
+        """(dim, 2 * kernel_size): convolution and dense layer are both linear, so their product is one filter."""
+        return self.location.weight @ self.location_conv.weight.flatten(1)
+
+    def tape(self, prepared: AttentionMemory, n_steps: int, *, record: bool) -> EnergyTape:
+        """For `n_steps` of teacher forcing."""
+        with torch.autocast(prepared.keys.device.type, enabled=False):
+            leaves = (prepared.keys, self.query.weight, self._filter(), self.energy.weight[0])
+        return _Tape(leaves, n_steps if record else 1, self.reach)
+
+
+class _Tape(EnergyTape):
+    """Keeps tanh(query + key + location), and the weights that the filter saw, of all steps."""
+
+    def __init__(self, leaves: tuple[Tensor, Tensor, Tensor, Tensor], n_kept: int, reach: int):
+        self.leaves = leaves
+        keys = leaves[0]
+        self.reach = reach
+        self.summed = keys.new_empty(n_kept, *keys.shape)  # (T, B, T_text, dim)
+        self.seen = keys.new_zeros(n_kept, len(keys), 2, keys.shape[1] + 2 * reach)  # zeros beyond the ends
+
+    def step(self, t: int, query: Tensor, weights: Tensor, cumulative: Tensor) -> Tensor:
+        """(B, T_text) energies."""
+        keys, to_query, location, energy = self.leaves
+        slot = min(t, len(self.summed) - 1)
+        seen, summed = self.seen[slot], self.summed[slot]
+        inside = seen[:, :, self.reach : self.reach + keys.shape[1]]
+        inside[:, 0], inside[:, 1] = weights, cumulative
+        torch.mm(self.heard(slot), location.t(), out=summed.view(-1, summed.shape[2]))
+        summed += keys
+        summed += (query @ to_query.t())[:, None]
+        return summed.tanh_() @ energy
+
+    def heard(self, t: int) -> Tensor:
+        """(B * T_text, 2 * kernel_size): what the filter saw at every symbol."""
+        return self.seen[t].unfold(2, 2 * self.reach + 1, 1).transpose(1, 2).flatten(0, 1).flatten(1)
+
+    def reverse(self) -> EnergyReverse:
+        """Begin a backward pass."""
+        return _Reverse(self)
+
+
+class _Reverse(EnergyReverse):
+    """Gradients, summed from the last step to the first."""
+
+    def __init__(self, tape: _Tape):
+        keys, to_query, location, energy = tape.leaves
+        self.tape = tape
+        self.d_keys, self.d_location = torch.zeros_like(keys), torch.zeros_like(location)
+        self.d_energy = torch.zeros_like(energy)
+        self.d_projected = keys.new_empty(len(tape.summed), len(keys), len(to_query))  # (T, B, dim)
+
+    def step(self, t: int, d_energies: Tensor) -> EnergyGradient:
+        """d_energies: (B, T_text), zero where padded."""
+        _, to_query, location, energy = self.tape.leaves
+        summed = self.tape.summed[t]
+        self.d_energy.addmv_(summed.flatten(0, 1).t(), d_energies.flatten())
+        d_summed = (1 - summed * summed).mul_(energy).mul_(d_energies[:, :, None])
+        self.d_keys += d_summed
+        d_query = torch.sum(d_summed, dim=1, out=self.d_projected[t])
+        flat = d_summed.flatten(0, 1)
+        self.d_location.addmm_(flat.t(), self.tape.heard(t))
+        d_heard = (flat @ location).view(*d_energies.shape, 2, -1).transpose(1, 2)
+        d_weights, d_cumulative = windows_gradient(d_heard, self.tape.reach, self.tape.reach).unbind(1)
+        return EnergyGradient(d_query @ to_query, d_weights, d_cumulative)
+
+    def gradients(self, queries: Tensor) -> tuple[Tensor, ...]:
+        """Of keys, query projection, filter and energy vector. queries: (T, B, query_dim)."""
+        d_to_query = self.d_projected.flatten(0, 1).t() @ queries.flatten(0, 1)
+        return self.d_keys, d_to_query, self.d_location, self.d_energy
 
 
 def build(cfg: Config, *, query_dim: int, memory_dim: int) -> Attention:
