@@ -141,10 +141,10 @@ class LSTMLoop(torch.autograd.Function):
         ctx.cell, ctx.product, ctx.hidden, ctx.dtype = cell, product, hidden, projected.dtype
         return hidden[1:].clone()
 
-    @staticmethod  # type: ignore[override]
+    @staticmethod
     @once_differentiable
     @_in_float32
-    def backward(ctx: Any, d_output: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, d_output: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         cell, product, hidden = ctx.cell, ctx.product, ctx.hidden
         d_gates = torch.empty_like(cell.gates)
         d_hidden, d_cell = torch.zeros_like(hidden[0]), torch.zeros_like(hidden[0])
@@ -204,10 +204,12 @@ class AttendedLSTMLoop(torch.autograd.Function):
         ctx.cell, ctx.product, ctx.fed_back, ctx.tape, ctx.dtype = cell, product, fed_back, tape, projected.dtype
         return fed_back[1:, :, context_dim:].clone(), fed_back[1:, :, :context_dim].clone(), weights
 
-    @staticmethod  # type: ignore[override]
+    @staticmethod
     @once_differentiable
     @_in_float32
-    def backward(ctx: Any, d_hidden: Tensor, d_context: Tensor, d_weights: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(  # type: ignore[override]
+        ctx: Any, d_hidden: Tensor, d_context: Tensor, d_weights: Tensor
+    ) -> tuple[Tensor | None, ...]:
         cell, product, fed_back = ctx.cell, ctx.product, ctx.fed_back
         memory, weights = ctx.saved_tensors
         context_dim, transposed, reverse = memory.shape[2], memory.transpose(1, 2), ctx.tape.reverse()
