@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-BENCHMARKS = sorted((Path(__file__).parent / "benchmarks").glob("*.py"))
+BENCHMARKS = sorted((Path(__file__).parent / "benchmarks").glob("[!_]*.py"))
 
 
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from tests.plain_loops import lstm_steps, plain_loops
 from tests.test_acoustic_contract import ATTENTIONS, make_attention, make_batch, make_model
-from tts.acoustic import _recurrence
 from tts.acoustic._recurrence import ZoneoutLSTM, attend_steps, attention_loop
 from tts.layers import length_mask, windows, windows_gradient
 
@@ -18,16 +18,6 @@ def relative_error(ours, theirs):
 def make_lstm(in_dim, fed_back_dim, dim, rate=0.2):
     torch.manual_seed(0)
     return ZoneoutLSTM(in_dim, fed_back_dim, dim, rate=rate)
-
-
-def lstm_steps(lstm, x):
-    """As `forward`, one step after the other."""
-    projected, state, keep = lstm.inputs(x), lstm.start(x[0]), lstm.keep(len(x), x[0])
-    hidden = []
-    for t in range(len(x)):
-        state = lstm.step(projected[t], state.hidden, state, None if keep is None else keep[t])
-        hidden.append(state.hidden)
-    return torch.stack(hidden)
 
 
 def gradients(run, inputs, module):
@@ -106,7 +96,7 @@ def test_without_gradients_nothing_is_kept_and_all_is_the_same(name):
 
 @pytest.mark.parametrize("name", ATTENTIONS)
 @pytest.mark.parametrize("reduction", [1, 3])
-def test_a_training_step_has_the_gradients_of_the_plain_loop(name, reduction, monkeypatch):
+def test_a_training_step_has_the_gradients_of_the_plain_loop(name, reduction):
     model = make_model("tacotron2", name, reduction=reduction, dropout=True).train()
     batch = make_batch([4, 9, 7], [13, 8, 14])
 
@@ -119,9 +109,8 @@ def test_a_training_step_has_the_gradients_of_the_plain_loop(name, reduction, mo
         return found
 
     fast = step()
-    monkeypatch.setattr("tts.acoustic.tacotron2.attention_loop", attend_steps)
-    monkeypatch.setattr(_recurrence.ZoneoutLSTM, "forward", lstm_steps)
-    plain = step()
+    with plain_loops():
+        plain = step()
     assert fast.keys() == plain.keys()
     assert max(relative_error(fast[name], plain[name]) for name in plain if "conv.bias" not in name) < 1e-4
 
