@@ -18,6 +18,7 @@ from tests.toy import SMALL, steps
 from tts.cli import main
 from tts.errors import TTSError
 from tts.settings import StageConfig
+from tts.training import fit
 from tts.training.ema import EMA
 from tts.training.task import Losses, Score, Task
 
@@ -328,6 +329,16 @@ def test_bf16_trains_validates_and_speaks_in_full_precision(trained, tmp_path):
     assert main(["train", "recipe=own", f"run={run}", *arguments, *steps(2, every=1), "trainer.precision=bf16"]) == 0
     for half in ("acoustic", "vocoder"):
         assert all(t.dtype != torch.bfloat16 and torch.isfinite(t).all() for t in weights(run, half).values())
+
+
+@pytest.mark.parametrize(("amx", "precision"), [(True, "bf16-mixed"), (False, "32-true"), (None, "32-true")])
+def test_a_cpu_takes_bf16_where_it_has_matrix_units(amx, precision, monkeypatch):
+    if amx is None:
+        monkeypatch.delattr("torch.cpu._is_amx_tile_supported", raising=False)
+    else:
+        monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: amx, raising=False)
+    assert fit._precision("auto", "cpu") == precision
+    assert fit._precision("fp32", "cpu") == "32-true"
 
 
 def test_checkpoints_also_come_by_the_clock(trained, tmp_path, monkeypatch):

@@ -104,6 +104,22 @@ def test_the_loss_is_the_bits_of_forward(output: str, lpc_order: int) -> None:
     torch.testing.assert_close(bits, -likelihood.mean() / math.log(2))
 
 
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_bfloat16_rounds_neither_the_samples_nor_what_is_said_of_them(output: str) -> None:
+    model = tiny(output)
+    wave, mel = speech(model, n_rows=2, n_frames=5)
+    exact = model.input(torch.nn.functional.pad(model.encode(wave, mel)[:, None, :-1], (model.kernel_size, 0)))
+    seen: list[Tensor] = []
+    model.input.register_forward_hook(lambda module, inputs, result: seen.append(result))
+    torch.nn.init.zeros_(model.output.weight)
+    assert model.output.bias is not None
+    torch.nn.init.constant_(model.output.bias, 0.1234567)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        said = model(wave, mel)
+    assert torch.equal(seen[0], exact)
+    assert torch.equal(said, torch.full_like(said, 0.1234567))
+
+
 def test_the_scaler_is_inside() -> None:
     """A mel in other units with the statistics to match is the same mel."""
     model = tiny()

@@ -172,16 +172,27 @@ def _training_state(state: Path) -> dict[str, Any] | None:
 
 
 def _precision(wanted: str, accelerator: str) -> Literal["bf16-mixed", "32-true"]:
-    """Lightning's word for it. auto: fp32 on a CPU; on a GPU bf16 where it has that, else TF32."""
+    """Lightning's word for it.
+
+    auto: bf16 where the processor multiplies matrices in it (a GPU from Ampere on, a CPU with AMX), else TF32 on a GPU
+    and fp32 on a CPU, where bf16 without such units is slower.
+    """
     gpu = torch.cuda.is_available() and accelerator != "cpu"
     if accelerator == "gpu" and not gpu:
         raise ConfigError("trainer.accelerator=gpu, but torch sees no CUDA device; take trainer.accelerator=cpu")
     if wanted == "auto":
-        wanted = "fp32" if not gpu else "bf16" if torch.cuda.is_bf16_supported() else "tf32"
+        has_bf16 = torch.cuda.is_bf16_supported() if gpu else _has_amx()
+        wanted = "bf16" if has_bf16 else "tf32" if gpu else "fp32"
     if gpu:
         torch.set_float32_matmul_precision("highest" if wanted == "fp32" else "high")
         torch.backends.cudnn.allow_tf32 = wanted != "fp32"
     return "bf16-mixed" if wanted == "bf16" else "32-true"
+
+
+def _has_amx() -> bool:
+    """Whether the CPU has matrix units (Intel's AMX); torch says so in a place that has no public name yet."""
+    ask = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return ask is not None and bool(ask())
 
 
 def quiet_lightning() -> None:

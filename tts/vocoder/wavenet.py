@@ -233,14 +233,17 @@ class WaveNet(Vocoder):
     def _predict(self, signal: Tensor, mel: Tensor, *, first: int) -> Tensor:
         """signal: (B, T_wave). Returns the parameters of the samples from `first` on, (B, P, T_wave - first)."""
         previous = F.pad(signal[:, None, :-1], (self.kernel_size, 0))
-        hidden = self.input(previous)
+        exact = torch.autocast(signal.device.type, enabled=False)  # 8 bits of bfloat16 would be 8 bits of sound
+        with exact:
+            hidden = self.input(previous)
         units = []
         for layer, condition in zip(self.layers, self.condition(mel).unbind(1), strict=True):
             hidden, units_of_layer = layer(hidden, condition)
             units.append(units_of_layer[:, :, first:])
         skip = F.relu(self.skip(torch.cat(units, dim=1)))
-        parameters: Tensor = self.output(F.relu(self.head(skip)))
-        return parameters.float()
+        with exact:
+            parameters: Tensor = self.output(F.relu(self.head(skip.to(self.head.weight.dtype))))
+        return parameters
 
     def start(self, batch_size: int) -> WaveNetState:
         """The state before the first sample; the weights are those of now. Silence lies behind it."""
