@@ -263,6 +263,12 @@ def test_texts_of_one_length_say_nothing_of_a_mismatch(tmp_path):
     assert "too much of one length" in found.measured and not found.advice
 
 
+def test_texts_that_are_almost_all_of_one_length_can_be_compared(clips):
+    lengths = [40] * 13 + [200]
+    odd = [replace(one, ids=(3,) * n_symbols) for one, n_symbols in zip(clips, lengths, strict=False)]
+    assert "hardly belong together" in diagnosis.texts_and_durations(odd).advice
+
+
 def test_clips_with_a_far_larger_loss_are_named():
     losses = {f"c{number}": 0.5 + 0.01 * (number % 5) for number in range(30)}
     assert not diagnosis.hard_clips(losses).advice

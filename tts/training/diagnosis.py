@@ -5,7 +5,7 @@ Each finding says what was measured; one that lies outside of what is usual also
 
 import math
 from collections.abc import Sequence
-from statistics import correlation, median
+from statistics import StatisticsError, correlation, median
 from typing import NamedTuple
 
 import torch
@@ -95,11 +95,11 @@ def texts_and_durations(clips: Sequence[Clip]) -> Finding:
     spread = min(_deviation(texts), _deviation(durations))
     if len(clips) < 10 or spread < SPREAD:
         return Finding("the texts are too much of one length to be compared with the durations", "")
-    fit = correlation(texts, durations)
+    fit = _correlation(texts, durations)
     measured = f"text lengths and durations correlate by {fit:.2f}"
     if fit >= FITTING:
         return Finding(measured, "")
-    moved = {lines: correlation(*_moved(texts, durations, lines)) for lines in MOVED}
+    moved = {lines: _correlation(*_moved(texts, durations, lines)) for lines in MOVED}
     best = max(moved, key=moved.__getitem__)
     if moved[best] >= FITTING:
         where = f"{abs(best)} line{'s' if abs(best) > 1 else ''} {'further down' if best > 0 else 'further up'}"
@@ -163,6 +163,14 @@ def _spread(clips: Sequence[Clip], n_clips: int) -> list[Clip]:
 
 def _deviation(values: Sequence[float]) -> float:
     return float(torch.tensor(values, dtype=torch.float64).std(correction=0))
+
+
+def _correlation(texts: Sequence[float], durations: Sequence[float]) -> float:
+    """Pearson's; none where all are the same."""
+    try:
+        return correlation(texts, durations)
+    except StatisticsError:
+        return 0.0
 
 
 def _moved(texts: Sequence[float], durations: Sequence[float], lines: int) -> tuple[Sequence[float], Sequence[float]]:
