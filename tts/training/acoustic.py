@@ -159,12 +159,18 @@ class AcousticTask(Task):
         facts, stage, step = self.facts, self.stage, self.global_step
         if facts["aligned_at"] is not None:
             return
+        remedy_at = facts.get("remedy_at")
         seen = alignment_in_words(sentences)
         if seen.aligned:
             facts["aligned_at"], facts["aligned_minutes"] = step, round(self.minutes, 2)
-            self.tell([f"aligned at step {step}, after {self.minutes:.1f} minutes: {seen.words}"])
+            caveat = f"the causes named at step {remedy_at} are still there: strong guidance alone makes a diagonal"
+            self.tell(
+                [
+                    f"aligned at step {step}, after {self.minutes:.1f} minutes: {seen.words}",
+                    *([caveat] if remedy_at is not None else []),
+                ]
+            )
             return
-        remedy_at = facts.get("remedy_at")
         due = stage.align_by + (remedy_at or 0)
         if stage.align_by == 0 or step < due or facts.get("remedy_failed_at") is not None:
             return

@@ -3,16 +3,15 @@
 Each finding says what was measured; one that lies outside of what is usual also says what to do about it.
 """
 
-import math
 from collections.abc import Sequence
-from statistics import StatisticsError, correlation, median
-from typing import NamedTuple
+from statistics import median
 
 import torch
 
 from tts.data.cache import load_mel
 from tts.data.datasets import AcousticDataset, collate_acoustic
 from tts.data.manifest import Clip, Prepared, name_some
+from tts.data.matching import Finding, texts_and_durations
 from tts.data.pauses import end_silence, quiet_frames
 from tts.data.report import rate_outliers
 from tts.data.sampler import LengthBatches
@@ -26,18 +25,8 @@ LONG_SILENCE = 0.25  # seconds at an end of the median clip, or ...
 SILENT_CLIP, SILENT_SHARE = 0.6, 0.1  # ... so many seconds at an end in this share of clips
 OUTLIER_SHARE = 0.03  # of clips that stand out: good corpora have up to 0.02, with a tenth of the texts wrong 0.034
 SMALL_BATCH = 12  # clips
-SPREAD = 0.15  # deviation of the log of the texts' lengths, below which they say nothing of durations
-FITTING = 0.7  # correlation of the logs of text length and duration, below which texts are hardly those spoken
-MOVED = (-3, -2, -1, 1, 2, 3)  # lines by which texts may have slipped
 PROBED = 96  # clips whose teacher-forced loss is looked at
 HARD_FACTOR, HARD_MADS = 1.5, 5.0  # times the median loss, and median deviations from it: a clip that stands out
-
-
-class Finding(NamedTuple):
-    """Something that was measured."""
-
-    measured: str
-    advice: str  # empty: it is as it should be
 
 
 def diagnose(prepared: Prepared, stage: AcousticStage, losses: dict[str, float]) -> list[str]:
@@ -86,25 +75,6 @@ def rate_of_speech(clips: Sequence[Clip]) -> Finding:
         measured += f" ({name_some([f'{one.id} {one.symbols_per_second / one.median:.1f} times' for one in outliers])})"
     many = len(outliers) > OUTLIER_SHARE * len(clips)
     return Finding(measured, "listen whether their texts are what is spoken, and mend or remove them" if many else "")
-
-
-def texts_and_durations(clips: Sequence[Clip]) -> Finding:
-    """Longer texts take longer to say: where they do not, they were said in other clips."""
-    texts = [math.log(len(clip.ids)) for clip in clips]
-    durations = [math.log(clip.n_frames) for clip in clips]
-    spread = min(_deviation(texts), _deviation(durations))
-    if len(clips) < 10 or spread < SPREAD:
-        return Finding("the texts are too much of one length to be compared with the durations", "")
-    fit = _correlation(texts, durations)
-    measured = f"text lengths and durations correlate by {fit:.2f}"
-    if fit >= FITTING:
-        return Finding(measured, "")
-    moved = {lines: _correlation(*_moved(texts, durations, lines)) for lines in MOVED}
-    best = max(moved, key=moved.__getitem__)
-    if moved[best] >= FITTING:
-        where = f"{abs(best)} line{'s' if abs(best) > 1 else ''} {'further down' if best > 0 else 'further up'}"
-        return Finding(measured, f"by {moved[best]:.2f} with the texts {where}: correct the metadata")
-    return Finding(measured, "texts and audio hardly belong together: listen to a few clips and compare")
 
 
 def hard_clips(losses: dict[str, float]) -> Finding:
@@ -159,22 +129,3 @@ def clip_losses(
 def _spread(clips: Sequence[Clip], n_clips: int) -> list[Clip]:
     """At most so many clips, evenly over the corpus."""
     return [clips[index] for index in range(0, len(clips), max(1, -(-len(clips) // n_clips)))]
-
-
-def _deviation(values: Sequence[float]) -> float:
-    return float(torch.tensor(values, dtype=torch.float64).std(correction=0))
-
-
-def _correlation(texts: Sequence[float], durations: Sequence[float]) -> float:
-    """Pearson's; none where all are the same."""
-    try:
-        return correlation(texts, durations)
-    except StatisticsError:
-        return 0.0
-
-
-def _moved(texts: Sequence[float], durations: Sequence[float], lines: int) -> tuple[Sequence[float], Sequence[float]]:
-    """Each duration with the text so many lines further down."""
-    if lines > 0:
-        return texts[lines:], durations[:-lines]
-    return texts[:lines], durations[-lines:]
