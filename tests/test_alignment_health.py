@@ -21,7 +21,7 @@ from tts.data.matching import texts_and_durations
 from tts.errors import ConfigError
 from tts.settings import AcousticStage, AudioConfig
 from tts.training import diagnosis
-from tts.training.health import Ending, SentenceHealth, alignment_in_words, forced_ending, health_table
+from tts.training.health import Ending, Seen, SentenceHealth, alignment_in_words, forced_ending, health_table
 from tts.training.schedule import plan_at, remedy_in_words
 
 AUDIO = AudioConfig()
@@ -206,6 +206,20 @@ def test_alignment_is_told_once_in_a_line_of_its_own_and_needs_no_remedy(trained
     facts = read_facts(run / "acoustic" / "last.safetensors")
     assert (facts["aligned_at"], facts["remedy_at"]) == (2, None)
     assert facts["aligned_minutes"] >= 0
+
+
+def test_alignment_after_the_remedy_recalls_the_causes(trained, tmp_path, capsys, monkeypatch):
+    from tts.training import acoustic
+
+    seen = iter([Seen(False, "blurred"), Seen(True, "sharp")])
+    monkeypatch.setattr(acoustic, "alignment_in_words", lambda sentences: next(seen))
+    run = tmp_path / "run"
+    assert train(trained, run, 4, *WITH_REMEDY) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("acoustic: ")]
+    assert lines[-2].startswith("acoustic: aligned at step 4, after 0.") and lines[-2].endswith("minutes: sharp")
+    assert "the causes named at step 2 are still there" in lines[-1]
+    facts = read_facts(run / "acoustic" / "last.safetensors")
+    assert (facts["aligned_at"], facts["remedy_at"], facts["remedy_failed_at"]) == (4, 2, None)
 
 
 # --- the likely causes ---
