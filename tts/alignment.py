@@ -8,7 +8,7 @@ Shapes: B batch, T_text symbols, T_mel frames, T_step decoder steps.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,8 +24,8 @@ MAX_JUMP = 4  # symbols that attention may advance in a step
 COVERED = 0.2  # a symbol whose weight never exceeds this was not attended
 
 # What the words "aligning" and "aligned" ask for, at least.
-ALIGNING_FOCUS, ALIGNING_DIAGONALITY = 0.2, 0.6
-ALIGNED_FOCUS, ALIGNED_DIAGONALITY, ALIGNED_MONOTONICITY, ALIGNED_COVERAGE = 0.5, 0.6, 0.9, 0.8
+ALIGNING = {"focus": 0.2, "diagonality": 0.6}
+ALIGNED = {"focus": 0.5, "diagonality": 0.6, "monotonicity": 0.9, "coverage": 0.8}
 
 WEIGHT_FLOOR = 1e-4  # so that one frame without attention does not forbid a path
 MAX_ADVANCE = 2  # symbols that a path may advance in a frame: attention may pass over a boundary without a stop
@@ -43,14 +43,13 @@ class AlignmentHealth(NamedTuple):
     @property
     def word(self) -> str:
         """`scattered`, `aligning` or `aligned`."""
-        if (
-            self.focus >= ALIGNED_FOCUS
-            and self.diagonality >= ALIGNED_DIAGONALITY
-            and self.monotonicity >= ALIGNED_MONOTONICITY
-            and self.coverage >= ALIGNED_COVERAGE
-        ):
+        if not self.lacks(ALIGNED):
             return "aligned"
-        return "aligning" if self.focus >= ALIGNING_FOCUS and self.diagonality >= ALIGNING_DIAGONALITY else "scattered"
+        return "scattered" if self.lacks(ALIGNING) else "aligning"
+
+    def lacks(self, least: Mapping[str, float]) -> dict[str, float]:
+        """The figures that are below the least asked for, by name."""
+        return {name: getattr(self, name) for name, asked in least.items() if getattr(self, name) < asked}
 
 
 def health(alignment: Tensor, text_lengths: Tensor, mel_lengths: Tensor, step_frames: int = 1) -> list[AlignmentHealth]:

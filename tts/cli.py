@@ -36,6 +36,8 @@ A recipe is a file in recipes/ (or a path), made of parts from configs/. Any key
   text=characters               another part: configs/text/characters.yaml
   acoustic.attention.name=dynamic_convolution
   trainer.acoustic.max_steps=50000  trainer.vocoder.max_minutes=600
+  trainer.acoustic.align_by=3000  if attention is not aligned by then, training says why and helps, once; 0: never
+  trainer.acoustic.join=0.3 trainer.acoustic.cut=0.5  shares of clips joined to longer ones, cut at their pauses
 
 The run's resolved recipe is RUN/recipe.yaml: every key with its value. Watch with: tensorboard --logdir runs"""
 

@@ -160,11 +160,21 @@ class AcousticStage(StageConfig):
     stop_weight: float = 1.0
     stop_positive_weight: float = 6.0  # weight of the few frames that say stop
     heard: int = 10  # validation sentences that a word recogniser listens to (extra evaluate); 0: none
+    align_by: int = 0  # step by which attention must be aligned, or else training says why and helps; 0: never asks
+    remedy_steps: int = 1000  # that the help lasts, with the largest reduction factor of the plan ...
+    remedy_guidance: float = 4.0  # ... and guided_weight as at step 0, times this
+    join: float = 0.0  # share of utterances that are continued with others of the speaker; 0: none
+    join_seconds: float = 20.0  # of joined utterances at most; how long they get is as likely up to here
+    cut: float = 0.0  # share of clips that are cut in two or more at their pauses, where text and sound agree on them
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("batch_size", "batch_frames", "guided_sigma", "guided_halving", "stop_positive_weight"):
             require(getattr(self, name) > 0, f"{name} must be positive")
+        require(self.align_by >= 0, "align_by must not be negative; 0 never asks")
+        for name in ("remedy_steps", "remedy_guidance", "join_seconds"):
+            require(getattr(self, name) > 0, f"{name} must be positive")
+        require(0 <= self.join <= 1 and 0 <= self.cut <= 1, "join and cut are shares between 0 and 1")
         require(self.heard >= 0, "heard must not be negative; 0 listens to none")
         require(0 in self.reduction, "reduction needs an entry for step 0, e.g. {0: 4, 2000: 2}")
         require(all(r >= 1 for r in self.reduction.values()), "reduction factors are at least 1")

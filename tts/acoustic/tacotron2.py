@@ -38,6 +38,7 @@ class Config:
     encoder_dropout: float = 0.5
     prenet_dims: list[int] = field(default_factory=lambda: [256, 256])
     prenet_dropout: float = 0.5  # at synthesis too
+    frame_dropout: float = 0.0  # share of true frames that training replaces by the mean frame on their way in
     attention_lstm_dim: int = 1024
     decoder_lstm_dim: int = 1024
     zoneout: float = 0.1  # share of units of both LSTMs that keep their state at a step
@@ -54,7 +55,7 @@ class Config:
         require(self.encoder_dim >= 2 and self.encoder_dim % 2 == 0, f"encoder_dim {self.encoder_dim} must be even")
         for name in ("encoder_kernel_size", "postnet_kernel_size"):
             require(getattr(self, name) % 2 == 1, f"{name} {getattr(self, name)} must be odd, to be centred")
-        for name in ("encoder_dropout", "prenet_dropout", "zoneout", "postnet_dropout"):
+        for name in ("encoder_dropout", "prenet_dropout", "frame_dropout", "zoneout", "postnet_dropout"):
             require(0 <= getattr(self, name) < 1, f"{name} {getattr(self, name)} must lie in [0, 1)")
         for name in ("attention_lstm_dim", "decoder_lstm_dim", "postnet_dim", "postnet_layers"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
@@ -85,6 +86,7 @@ class Tacotron2(AcousticModel):
         self.scaler = MelScaler(n_mels)
         self.n_mels, self.max_reduction, self.reduction = n_mels, max_reduction, max_reduction
         self.silence, self.stop_threshold = silence, cfg.stop_threshold
+        self.frame_dropout = cfg.frame_dropout
         dim = cfg.encoder_dim
         self.encoder = Encoder(n_symbols, dim, cfg.encoder_convs, cfg.encoder_kernel_size, cfg.encoder_dropout)
         self.prenet = PreNet(n_mels, cfg.prenet_dims, cfg.prenet_dropout)
@@ -141,7 +143,7 @@ class Tacotron2(AcousticModel):
         prepared = self.encode(batch.text_ids, batch.text_lengths)
         # Step t sees the last frame of group t - 1, so the frames of the last group are never an input.
         given = self.scaler.normalize(batch.mel).permute(2, 0, 1)[r - 1 :: r][: -(-n_frames // r) - 1]
-        given = torch.cat([given.new_zeros(1, *given.shape[1:]), given])  # (T, B, n_mels)
+        given = self._drop_frames(torch.cat([given.new_zeros(1, *given.shape[1:]), given]))  # (T, B, n_mels)
         projected = self.attention_lstm.inputs(self.prenet(given, always_dropout))
         trace = attention_loop(self.attention_lstm, self.attention, projected, prepared)
         decoded = self.decoder_lstm(torch.cat([trace.hidden, trace.context], dim=2))
@@ -157,6 +159,13 @@ class Tacotron2(AcousticModel):
             frames.stop_logit.view(n_steps, n_rows).t().repeat_interleave(r, dim=1)[:, :n_frames],
             trace.weights.permute(1, 2, 0).repeat_interleave(r, dim=2)[:, :, :n_frames],
         )
+
+    def _drop_frames(self, given: Tensor) -> Tensor:
+        """Hide some of the frames that training gives, so that the text must be read: (T, B, n_mels), normalised."""
+        if not self.training or not self.frame_dropout:
+            return given
+        kept = torch.rand(given.shape[:2], device=given.device) >= self.frame_dropout
+        return given * kept[:, :, None]
 
     @torch.no_grad()
     @OneThread()

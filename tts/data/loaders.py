@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tts.data.datasets import AcousticDataset, AcousticItem, Segment, SegmentDataset, collate_acoustic
 from tts.data.manifest import Clip
+from tts.data.pieces import PieceBatches, PieceDataset
 from tts.data.sampler import LengthBatches, SegmentBatches
 from tts.settings import AcousticStage, AudioConfig, VocoderStage
 
@@ -14,11 +16,15 @@ from tts.settings import AcousticStage, AudioConfig, VocoderStage
 def acoustic_loader(
     clips: Sequence[Clip], audio: AudioConfig, stage: AcousticStage, seed: int, start: int = 0
 ) -> "DataLoader[AcousticItem]":
-    """Yields an `AcousticBatch` of clips of similar length, endlessly."""
+    """Yields an `AcousticBatch` of utterances of similar length, endlessly."""
+    dataset: Dataset[AcousticItem] = AcousticDataset(clips, audio)
     lengths = [clip.n_frames for clip in clips]
+    batches: Sampler[Any] = LengthBatches(lengths, stage.batch_size, stage.batch_frames, seed, start)
+    if stage.join or stage.cut:
+        dataset, batches = PieceDataset(clips, audio), PieceBatches(clips, audio, stage, seed, start)
     return DataLoader(
-        AcousticDataset(clips, audio),
-        batch_sampler=LengthBatches(lengths, stage.batch_size, stage.batch_frames, seed, start),
+        dataset,
+        batch_sampler=batches,
         collate_fn=partial(collate_acoustic, audio=audio),
         num_workers=stage.loader_workers,
         persistent_workers=stage.loader_workers > 0,

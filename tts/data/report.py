@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from tts.data.cache import EntryFacts
 from tts.data.manifest import Clip, Prepared, sentence_of, write_text
+from tts.data.matching import Finding, texts_and_durations
 
 OUTLIER_MADS = 5.0  # a log rate of speech this many median absolute deviations from the median is an outlier ...
 OUTLIER_FACTOR = 1.3  # ... if it also is so many times faster or slower: a very even speaker has no outliers
@@ -56,6 +57,7 @@ class Report:
     left_out: list[LeftOut]
     longest: list[tuple[str, float]]  # id and seconds, the longest first
     rate_of_speech_outliers: list[RateOfSpeech]
+    texts_and_durations: Finding  # are the texts those that are spoken?
     words_guessed: dict[str, int]  # how often, the most frequent first
     characters_skipped: dict[str, int]
     loudness: dict[str, float]  # LUFS as recorded: min, median, max
@@ -80,6 +82,7 @@ def build_report(found: Found, prepared: Prepared | None) -> Report:
         left_out=found.left_out,
         longest=sorted(seconds.items(), key=lambda pair: -pair[1])[:LISTED],
         rate_of_speech_outliers=rate_outliers(clips),
+        texts_and_durations=texts_and_durations(clips),
         words_guessed=dict(found.guessed.most_common()),
         characters_skipped=dict(found.skipped.most_common()),
         loudness={"min": levels[0], "median": median(levels), "max": levels[-1]} if levels else {},
@@ -106,6 +109,7 @@ def write_report(report: Report, folder: Path, sample_rate: int) -> Path:
     plain = asdict(report)
     plain["left_out"] = [clip._asdict() for clip in report.left_out]
     plain["rate_of_speech_outliers"] = [outlier._asdict() for outlier in report.rate_of_speech_outliers]
+    plain["texts_and_durations"] = report.texts_and_durations._asdict()
     write_text(folder / "report.json", json.dumps(plain, indent=1) + "\n")
     write_text(folder / "report.md", render(report, sample_rate))
     return folder / "report.md"
@@ -120,6 +124,7 @@ def render(report: Report, sample_rate: int) -> str:
         lines.append(f"- {split.replace('_', ' ')}: {hours:.2f} hours")
     lines.append(f"- sentences held out: {report.sentences_held_out}")
     lines.append(f"- silence trimmed: {report.seconds_trimmed:.0f} s")
+    lines.append(f"- {'; '.join(part for part in report.texts_and_durations if part)}")
     if report.loudness:
         low, middle, high = (report.loudness[key] for key in ("min", "median", "max"))
         lines.append(f"- loudness as recorded: {middle:.1f} LUFS, from {low:.1f} to {high:.1f}")

@@ -4,10 +4,13 @@ A training that resumes at step n passes `start=n` and goes on exactly where it 
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, count
+from typing import TypeVar
 
 from torch.utils.data import Sampler
+
+T = TypeVar("T")
 
 LENGTH_JITTER = 0.1  # lengths are taken up to this share longer or shorter, so that batches differ between epochs
 
@@ -32,27 +35,37 @@ class LengthBatches(Sampler[list[int]]):
         self.start = start
 
     def __iter__(self) -> Iterator[list[int]]:
-        skip = self.start
-        for epoch in count():
-            batches = self.epoch(epoch)
-            yield from batches[skip:]
-            skip = max(0, skip - len(batches))
+        return endless(self.epoch, self.start)
 
     def epoch(self, number: int) -> list[list[int]]:
         """The batches of one epoch, in order."""
         rng = random.Random(f"lengths {self.seed} {number}")
-        jittered = [length * rng.uniform(1 - LENGTH_JITTER, 1 + LENGTH_JITTER) for length in self.lengths]
-        batches: list[list[int]] = []
-        longest = 0
-        for index in sorted(range(len(jittered)), key=jittered.__getitem__):
-            longest = max(longest, self.lengths[index])
-            full = not batches or len(batches[-1]) == self.batch_size
-            if full or longest * (len(batches[-1]) + 1) > self.batch_frames:
-                batches.append([])
-                longest = self.lengths[index]
-            batches[-1].append(index)
-        rng.shuffle(batches)
-        return batches
+        return length_batches(self.lengths, self.batch_size, self.batch_frames, rng)
+
+
+def endless(epoch: Callable[[int], list[T]], start: int) -> Iterator[T]:
+    """The batches of all epochs one after the other, from batch `start` on."""
+    skip = start
+    for number in count():
+        batches = epoch(number)
+        yield from batches[skip:]
+        skip = max(0, skip - len(batches))
+
+
+def length_batches(lengths: Sequence[int], batch_size: int, batch_frames: int, rng: random.Random) -> list[list[int]]:
+    """The indices of all lengths, once each, as batches of similar length in a random order."""
+    jittered = [length * rng.uniform(1 - LENGTH_JITTER, 1 + LENGTH_JITTER) for length in lengths]
+    batches: list[list[int]] = []
+    longest = 0
+    for index in sorted(range(len(jittered)), key=jittered.__getitem__):
+        longest = max(longest, lengths[index])
+        full = not batches or len(batches[-1]) == batch_size
+        if full or longest * (len(batches[-1]) + 1) > batch_frames:
+            batches.append([])
+            longest = lengths[index]
+        batches[-1].append(index)
+    rng.shuffle(batches)
+    return batches
 
 
 class SegmentBatches(Sampler[list[tuple[int, int]]]):

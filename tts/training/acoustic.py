@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tts.alignment import AlignmentHealth, health, mean_health
+from tts.alignment import health, mean_health
 from tts.batch import AcousticBatch
 from tts.data.manifest import Clip, Prepared
 from tts.evaluation.quick import Listener, failure_shares, mel_cepstral_distance
@@ -16,11 +16,13 @@ from tts.interfaces import AcousticModel, Vocoder
 from tts.losses import group_mask, guided_attention_loss, masked_l1, masked_l2, stop_loss
 from tts.settings import AcousticStage
 from tts.synthesis import Decoded, Synthesizer
+from tts.training.diagnosis import clip_losses, diagnose
 from tts.training.figures import alignment_figure, mel_figure, stop_figure
+from tts.training.health import Ending, SentenceHealth, alignment_in_words, forced_ending, health_table
+from tts.training.schedule import Plan, plan_at, remedy_in_words
 from tts.training.task import Losses, Score, Task
 
 PICTURES = 3  # validation sentences that are drawn and spoken, the same ones every time
-ALIGNED_STOPS = 0.8  # share of held-out sentences that must stop by themselves to count as aligned
 
 
 class AcousticTask(Task):
@@ -50,33 +52,39 @@ class AcousticTask(Task):
         self.judged_by = f"words of {len(listener.texts)} sentences" if listener else ""
         self.facts["frames_per_symbol"] = prepared.frames_per_symbol.max
         self.facts["aligned_at"] = None
-        self.facts["reduction"] = stage.reduction_at(0)
+        self.facts["remedy_at"] = None
+        self.facts["remedy_failed_at"] = None
+        self.plan = self._follow_plan()
 
     def losses(self, batch: AcousticBatch) -> Losses:
         """Mel before and after the postnet, guided attention, stop token; over real frames only."""
-        self.acoustic.reduction = self.stage.reduction_at(self.global_step)
-        self.facts["reduction"] = self.acoustic.reduction
+        self.plan = self._follow_plan()
         output = self.acoustic(batch)
         if self.global_step % 20 == 0:
             self._observe(output.alignment[:4].detach(), batch)
         return self._losses(batch, output.mel_before, output.mel, output.stop_logit, output.alignment)
 
+    def _follow_plan(self) -> Plan:
+        """What holds at this step, for the model and for who loads it."""
+        plan = plan_at(self.stage, self.global_step, self.facts.get("remedy_at"))
+        self.acoustic.reduction = self.facts["reduction"] = plan.reduction
+        return plan
+
     def _losses(
         self, batch: AcousticBatch, before: Tensor, after: Tensor, stop_logit: Tensor, alignment: Tensor
     ) -> Losses:
-        plan = self.stage
+        stage = self.stage
         scale = self.acoustic.scaler.normalize
         # What a whole group of frames says is heard at synthesis, so it counts here.
         target = scale(batch.mel)
         mask = group_mask(batch.mel_lengths, batch.mel.shape[2], self.acoustic.reduction)
         mel = torch.zeros((), device=target.device)
         for made in (scale(before.float()), scale(after.float())):
-            mel = mel + plan.mel_l1_weight * masked_l1(made, target, mask)
-            mel = mel + plan.mel_l2_weight * masked_l2(made, target, mask)
-        guided = guided_attention_loss(alignment, batch.text_lengths, batch.mel_lengths, plan.guided_sigma)
-        stop = stop_loss(stop_logit, batch.mel_lengths, plan.stop_positive_weight, self.acoustic.reduction)
-        guided_weight = plan.guided_weight * 0.5 ** (self.global_step / plan.guided_halving)
-        total = mel + guided_weight * guided + plan.stop_weight * stop
+            mel = mel + stage.mel_l1_weight * masked_l1(made, target, mask)
+            mel = mel + stage.mel_l2_weight * masked_l2(made, target, mask)
+        guided = guided_attention_loss(alignment, batch.text_lengths, batch.mel_lengths, stage.guided_sigma)
+        stop = stop_loss(stop_logit, batch.mel_lengths, stage.stop_positive_weight, self.acoustic.reduction)
+        total = mel + self.plan.guided_weight * guided + stage.stop_weight * stop
         return Losses(total, {"mel": mel, "guided": guided, "stop": stop})
 
     def _observe(self, alignment: Tensor, batch: AcousticBatch) -> None:
@@ -93,21 +101,14 @@ class AcousticTask(Task):
     def examine(self) -> Score:
         """Teacher-forced losses and health, then free running on every held-out sentence."""
         batch = self.held_out.to(self.device)
-        self.acoustic.reduction = self.stage.reduction_at(self.global_step)
+        self.plan = self._follow_plan()
         output = self.acoustic(batch)
         losses = self._losses(batch, output.mel_before, output.mel, output.stop_logit, output.alignment)
         self.log_scalars("val", {**losses.parts, "total": losses.total})
-        forced = health(
-            output.alignment.float().cpu(),
-            self.held_out.text_lengths,
-            self.held_out.mel_lengths,
-            self.acoustic.reduction,
-        )
-        self._log_health("teacher_forced", mean_health(forced))
         decoded = self.synthesizer.decode(self.clips)
-        free = mean_health([self._free_health(made) for made in decoded])
-        self._log_health("free_running", free)
-        stopped = sum(made.stop_reason == "stop" for made in decoded) / len(decoded)
+        sentences = self._sentences(output.alignment, output.stop_logit, decoded)
+        self._log_health(sentences)
+        stopped = sum(one.free_ending.stopped for one in sentences) / len(sentences)
         shares = failure_shares(decoded)
         pairs = zip(decoded, self.held_out.mel, self.held_out.mel_lengths.tolist(), strict=True)
         distances = [mel_cepstral_distance(made.mel, mel[:, :n_frames]) for made, mel, n_frames in pairs]
@@ -118,20 +119,79 @@ class AcousticTask(Task):
             misheard = self.listener.word_error_rate(heard)
             self.log_scalars("val", {"wer": misheard})
             trouble += misheard
-        if self.facts["aligned_at"] is None and free.word == "aligned" and stopped >= ALIGNED_STOPS:
-            self.facts["aligned_at"] = self.global_step
-            self.facts["aligned_minutes"] = round(self.minutes, 2)
+        self._watch_alignment(sentences)
         self.facts["held_out"] = {"stopped": stopped, "failures": shares["failures"], "sentences": len(decoded)}
         self._draw(batch, output.alignment.float().cpu(), output.mel.float().cpu(), output.stop_logit, decoded)
         return Score(trouble, float(losses.parts["mel"]))
 
-    def _free_health(self, made: Decoded) -> AlignmentHealth:
-        n_symbols, n_frames = made.alignment.shape
-        alignment = made.alignment[None]
-        return health(alignment, torch.tensor([n_symbols]), torch.tensor([n_frames]), self.acoustic.reduction)[0]
+    def _sentences(self, alignment: Tensor, stop_logit: Tensor, decoded: Sequence[Decoded]) -> list[SentenceHealth]:
+        """How each held-out sentence fares. alignment, stop_logit: teacher-forced."""
+        batch, r, seconds = self.held_out, self.acoustic.reduction, self.prepared.audio.frame_seconds
+        forced = health(alignment.float().cpu(), batch.text_lengths, batch.mel_lengths, r)
+        sentences = []
+        for row, (clip, made) in enumerate(zip(self.clips, decoded, strict=True)):
+            n_symbols, n_frames = made.alignment.shape
+            free = health(made.alignment[None], torch.tensor([n_symbols]), torch.tensor([n_frames]), r)[0]
+            ending = Ending(made.stop_reason == "stop", (n_frames - clip.n_frames) * seconds)
+            led = forced_ending(stop_logit[row].float().cpu(), clip.n_frames, r, seconds)
+            sentences.append(SentenceHealth(clip.id, clip.text, clip.seconds, forced[row], free, led, ending))
+        return sentences
 
-    def _log_health(self, how: str, mean: AlignmentHealth) -> None:
-        self.log_scalars("val", {f"{how}/{name}": value for name, value in mean._asdict().items()})
+    def _log_health(self, sentences: Sequence[SentenceHealth]) -> None:
+        """Means as curves, sentences as a table."""
+        n = len(sentences)
+        for how, healths in (
+            ("teacher_forced", [s.forced for s in sentences]),
+            ("free_running", [s.free for s in sentences]),
+        ):
+            self.log_scalars("val", {f"{how}/{name}": value for name, value in mean_health(healths)._asdict().items()})
+        self.log_scalars(
+            "val",
+            {
+                "length_error": sum(one.length_error for one in sentences) / n,
+                "stopped_in_time": sum(one.forced_ending.in_time for one in sentences) / n,
+            },
+        )
+        self.writer.add_text("held_out/sentences", health_table(sentences), self.global_step)
+
+    def _watch_alignment(self, sentences: Sequence[SentenceHealth]) -> None:
+        """Tell when attention is aligned; past the budget tell why it may not be, and begin the remedy, once."""
+        facts, stage, step = self.facts, self.stage, self.global_step
+        if facts["aligned_at"] is not None:
+            return
+        remedy_at = facts.get("remedy_at")
+        seen = alignment_in_words(sentences)
+        if seen.aligned:
+            facts["aligned_at"], facts["aligned_minutes"] = step, round(self.minutes, 2)
+            caveat = f"the causes named at step {remedy_at} are still there: strong guidance alone makes a diagonal"
+            self.tell(
+                [
+                    f"aligned at step {step}, after {self.minutes:.1f} minutes: {seen.words}",
+                    *([caveat] if remedy_at is not None else []),
+                ]
+            )
+            return
+        due = stage.align_by + (remedy_at or 0)
+        if stage.align_by == 0 or step < due or facts.get("remedy_failed_at") is not None:
+            return
+        if remedy_at is None:
+            losses = clip_losses(self.acoustic, self.prepared.split("train"), self.prepared.audio, self.device)
+            facts["remedy_at"] = step
+            self.tell(
+                [
+                    f"not aligned by step {step}: {seen.words}",
+                    *diagnose(self.prepared, stage, losses),
+                    remedy_in_words(stage, step),
+                ]
+            )
+        else:
+            facts["remedy_failed_at"] = step
+            self.tell(
+                [
+                    f"not aligned by step {step}, the remedy of step {remedy_at} has not helped: {seen.words}",
+                    "training goes on as planned, and nothing more is tried; see the causes named then",
+                ]
+            )
 
     def _draw(
         self, batch: AcousticBatch, alignment: Tensor, mel: Tensor, stop_logit: Tensor, decoded: list[Decoded]

@@ -156,8 +156,9 @@ class ProgressLine(pl.Callback):
             f"{name.split('/')[-1]} {float(metrics[f'val/{name}']):.3f}" for name in shown if f"val/{name}" in metrics
         ]
         self.say(f"{self.title} validation at step {trainer.global_step}: {', '.join(parts)}")
-        if pl_module.facts.get("aligned_at") == trainer.global_step:
-            self.say(f"{self.title}: aligned at step {trainer.global_step}")
+        for line in pl_module.news:
+            self.say(f"{self.title}: {line}")
+        pl_module.news.clear()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.bar is not None:

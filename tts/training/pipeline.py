@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tts.checkpoint import Kind, build_vocoder
 from tts.data.manifest import load_prepared
+from tts.data.matching import texts_and_durations
 from tts.data.prepare import prepare
 from tts.runs import Plan, write_recipe
 from tts.settings import Recipe
@@ -37,6 +38,9 @@ def _stages(plan: Plan, say: Say) -> bool:
         write_recipe(plan.stored, run)
         prepared = prepare(recipe, run, utterances, frontend)
         say(f"prepared {len(prepared.clips)} clips, {prepared.hours('train'):.2f} h to train on: {run}/data/report.md")
+        fit = texts_and_durations(prepared.clips)
+        if fit.advice:
+            say(f"warning: {fit.measured}; {fit.advice}")
     else:
         prepared = load_prepared(run, recipe.audio, frontend.fingerprint)
         write_recipe(plan.stored, run)

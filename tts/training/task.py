@@ -54,6 +54,7 @@ class Task(pl.LightningModule):
         self.judged_by = ""  # what scores are made of; those of another make cannot be compared
         self.score: Score | None = None  # of the newest validation
         self.best: Score | None = None
+        self.news: list[str] = []  # told and not yet printed
         self.health_word = ""  # alignment health for the progress line
         self.in_a_hurry = False  # Ctrl-C: no validation before the end
 
@@ -139,6 +140,11 @@ class Task(pl.LightningModule):
             self.log(f"{split}/{name}", value, prog_bar=not validating, logger=not validating, batch_size=1)
             if validating:  # Lightning would log it one step early
                 self.writer.add_scalar(f"val/{name}", float(value), self.global_step)
+
+    def tell(self, lines: list[str]) -> None:
+        """Say something once, a line each: the progress line prints it, TensorBoard keeps it."""
+        self.news += lines
+        self.writer.add_text("news", "\n\n".join(lines), self.global_step)
 
     @property
     def writer(self) -> SummaryWriter:
