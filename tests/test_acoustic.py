@@ -258,3 +258,42 @@ def test_torchaudio_agrees_given_the_same_weights(monkeypatch):
     torch.testing.assert_close(out.mel, mel, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(out.stop_logit, stop_logit, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(out.alignment.transpose(1, 2), alignment, atol=1e-5, rtol=1e-4)
+
+
+def test_own_frames_are_those_that_the_model_makes_itself():
+    """With all of them its own and nothing left to chance, training sees what a pass before has made."""
+    model = make_model("tacotron2", "location_sensitive", reduction=2).train()
+    model.attention_lstm.rate = model.decoder_lstm.rate = 0.0
+    batch, r = make_batch([4, 9], [14, 14]), 2
+    forced = model.scaler.normalize(model(batch).mel_before.detach())
+    model.own_frames = 1.0
+    theirs = dataclasses.replace(batch, mel=model.scaler.denormalize(forced))
+    mixed = model(batch)
+    model.own_frames = 0.0
+    assert not torch.equal(mixed.mel_before, model(batch).mel_before)
+    torch.testing.assert_close(mixed.mel_before, model(theirs).mel_before, atol=1e-5, rtol=1e-5)
+    assert mixed.mel_before[:, :, :r].equal(model(batch).mel_before[:, :, :r]), "nothing comes before the first step"
+
+
+def test_own_frames_leave_evaluation_alone_and_cost_no_random_number_when_off():
+    model, batch = make_model("tacotron2", "location_sensitive"), make_batch([4, 9], [14, 14])
+    model.eval()
+    exact = model(batch).mel
+    model.own_frames = 0.9
+    assert torch.equal(model(batch).mel, exact)
+    model.train()
+    torch.manual_seed(0)
+    model(batch)
+    with_own = torch.get_rng_state()
+    model.own_frames = 0.0
+    torch.manual_seed(0)
+    model(batch)
+    assert not torch.equal(torch.get_rng_state(), with_own)
+
+
+def test_own_frames_are_given_without_a_gradient():
+    model, batch = make_model("tacotron2", "location_sensitive", reduction=1).train(), make_batch([5], [8])
+    model.own_frames = 1.0
+    batch.mel.requires_grad_()
+    (gradient,) = torch.autograd.grad(model(batch).mel_before.sum(), batch.mel, allow_unused=True)
+    assert gradient is None or not gradient.any(), "no true frame is heard"

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tts.acoustic._modules import Dropout, Encoder, PostNet, PreNet, always_dropout
-from tts.acoustic._recurrence import AttendedState, LSTMState, ZoneoutLSTM, attend, attention_loop
+from tts.acoustic._recurrence import AttendedState, AttentionTrace, LSTMState, ZoneoutLSTM, attend, attention_loop
 from tts.batch import AcousticBatch
 from tts.interfaces import AcousticGeneration, AcousticModel, AcousticOutput, Attention, AttentionMemory
 from tts.layers import MelScaler, dropout_rows, length_mask
@@ -38,7 +38,8 @@ class Config:
     encoder_dropout: float = 0.5
     prenet_dims: list[int] = field(default_factory=lambda: [256, 256])
     prenet_dropout: float = 0.5  # at synthesis too
-    frame_dropout: float = 0.0  # share of true frames that training replaces by the mean frame on their way in
+    frame_dropout: float = 0.0  # share of given frames that training replaces by the mean frame on their way in
+    own_frames: float = 0.0  # share of true frames that training replaces by the model's own, of a pass before
     attention_lstm_dim: int = 1024
     decoder_lstm_dim: int = 1024
     zoneout: float = 0.1  # share of units of both LSTMs that keep their state at a step
@@ -55,7 +56,7 @@ class Config:
         require(self.encoder_dim >= 2 and self.encoder_dim % 2 == 0, f"encoder_dim {self.encoder_dim} must be even")
         for name in ("encoder_kernel_size", "postnet_kernel_size"):
             require(getattr(self, name) % 2 == 1, f"{name} {getattr(self, name)} must be odd, to be centred")
-        for name in ("encoder_dropout", "prenet_dropout", "frame_dropout", "zoneout", "postnet_dropout"):
+        for name in ("encoder_dropout", "prenet_dropout", "frame_dropout", "own_frames", "zoneout", "postnet_dropout"):
             require(0 <= getattr(self, name) < 1, f"{name} {getattr(self, name)} must lie in [0, 1)")
         for name in ("attention_lstm_dim", "decoder_lstm_dim", "postnet_dim", "postnet_layers"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
@@ -86,7 +87,7 @@ class Tacotron2(AcousticModel):
         self.scaler = MelScaler(n_mels)
         self.n_mels, self.max_reduction, self.reduction = n_mels, max_reduction, max_reduction
         self.silence, self.stop_threshold = silence, cfg.stop_threshold
-        self.frame_dropout = cfg.frame_dropout
+        self.frame_dropout, self.own_frames = cfg.frame_dropout, cfg.own_frames
         dim = cfg.encoder_dim
         self.encoder = Encoder(n_symbols, dim, cfg.encoder_convs, cfg.encoder_kernel_size, cfg.encoder_dropout)
         self.prenet = PreNet(n_mels, cfg.prenet_dims, cfg.prenet_dropout)
@@ -143,11 +144,10 @@ class Tacotron2(AcousticModel):
         prepared = self.encode(batch.text_ids, batch.text_lengths)
         # Step t sees the last frame of group t - 1, so the frames of the last group are never an input.
         given = self.scaler.normalize(batch.mel).permute(2, 0, 1)[r - 1 :: r][: -(-n_frames // r) - 1]
-        given = self._drop_frames(torch.cat([given.new_zeros(1, *given.shape[1:]), given]))  # (T, B, n_mels)
-        projected = self.attention_lstm.inputs(self.prenet(given, always_dropout))
-        trace = attention_loop(self.attention_lstm, self.attention, projected, prepared)
-        decoded = self.decoder_lstm(torch.cat([trace.hidden, trace.context], dim=2))
-        frames = self.project(torch.cat([decoded, trace.context], dim=2).flatten(0, 1))
+        given = torch.cat([given.new_zeros(1, *given.shape[1:]), given])  # (T, B, n_mels)
+        if self.training:
+            given = self._drop_frames(self._mix_in_own(given, prepared))
+        trace, frames = self._decode(given, prepared)
         n_steps, n_rows = given.shape[:2]
         mel_before = frames.mel.view(n_steps, n_rows, self.n_mels, r).permute(1, 2, 0, 3).flatten(2)
         # The postnet sees whole groups, as it does at synthesis.
@@ -160,9 +160,31 @@ class Tacotron2(AcousticModel):
             trace.weights.permute(1, 2, 0).repeat_interleave(r, dim=2)[:, :, :n_frames],
         )
 
+    def _decode(self, given: Tensor, prepared: AttentionMemory) -> tuple[AttentionTrace, Frames]:
+        """All steps. given: (T, B, n_mels) normalised, what each sees. Frames of step t and row b lie at t * B + b."""
+        projected = self.attention_lstm.inputs(self.prenet(given, always_dropout))
+        trace = attention_loop(self.attention_lstm, self.attention, projected, prepared)
+        decoded = self.decoder_lstm(torch.cat([trace.hidden, trace.context], dim=2))
+        return trace, self.project(torch.cat([decoded, trace.context], dim=2).flatten(0, 1))
+
+    def _mix_in_own(self, given: Tensor, prepared: AttentionMemory) -> Tensor:
+        """Give the model some of the frames that it makes itself, as at synthesis: (T, B, n_mels), normalised.
+
+        Two passes instead of a slow free-running one: the first, on true frames, makes those of the second
+        (Duckworth et al. 2019, arXiv:1906.04331).
+        """
+        if not self.own_frames:
+            return given
+        with torch.no_grad():
+            _, frames = self._decode(given, prepared)
+            last = frames.mel[:, :, -1].view(given.shape).to(given.dtype)
+            own = torch.cat([torch.zeros_like(given[:1]), last[:-1]])
+            chosen = torch.rand(given.shape[:2], device=given.device) < self.own_frames
+            return torch.where(chosen[:, :, None], own, given)
+
     def _drop_frames(self, given: Tensor) -> Tensor:
         """Hide some of the frames that training gives, so that the text must be read: (T, B, n_mels), normalised."""
-        if not self.training or not self.frame_dropout:
+        if not self.frame_dropout:
             return given
         kept = torch.rand(given.shape[:2], device=given.device) >= self.frame_dropout
         return given * kept[:, :, None]
