@@ -11,11 +11,12 @@ from torch import Tensor
 from tts.alignment import AlignmentHealth, health, mean_health
 from tts.batch import AcousticBatch
 from tts.data.manifest import Clip, Prepared
+from tts.decoding import Decoded
 from tts.evaluation.quick import Listener, failure_shares, mel_cepstral_distance
-from tts.interfaces import AcousticModel, Vocoder
+from tts.interfaces import BY_ITSELF, AcousticModel, Vocoder
 from tts.losses import group_mask, guided_attention_loss, masked_l1, masked_l2, stop_loss
 from tts.settings import AcousticStage
-from tts.synthesis import Decoded, Synthesizer
+from tts.synthesis import Synthesizer
 from tts.training.figures import alignment_figure, mel_figure, stop_figure
 from tts.training.task import Losses, Score, Task
 
@@ -48,7 +49,7 @@ class AcousticTask(Task):
         self.synthesizer = synthesizer
         self.listener = listener
         self.judged_by = f"words of {len(listener.texts)} sentences" if listener else ""
-        self.facts["frames_per_symbol"] = prepared.frames_per_symbol.max
+        self.facts |= synthesizer.lengths.facts
         self.facts["aligned_at"] = None
         self.facts["reduction"] = stage.reduction_at(0)
 
@@ -107,7 +108,7 @@ class AcousticTask(Task):
         decoded = self.synthesizer.decode(self.clips)
         free = mean_health([self._free_health(made) for made in decoded])
         self._log_health("free_running", free)
-        stopped = sum(made.stop_reason == "stop" for made in decoded) / len(decoded)
+        stopped = sum(made.stop_reason in BY_ITSELF for made in decoded) / len(decoded)
         shares = failure_shares(decoded)
         pairs = zip(decoded, self.held_out.mel, self.held_out.mel_lengths.tolist(), strict=True)
         distances = [mel_cepstral_distance(made.mel, mel[:, :n_frames]) for made, mel, n_frames in pairs]
