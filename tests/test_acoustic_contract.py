@@ -262,6 +262,13 @@ def test_a_single_symbol_is_spoken(model):
     assert spoken.mel.shape == (1, N_MELS, 4) and spoken.mel.isfinite().all()
 
 
+def test_speaking_in_bfloat16(model):
+    """Validation of a training in bf16 decodes under autocast."""
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        spoken = model.generate(torch.tensor([[3, 4]]), torch.tensor([2]), seeds=[0], max_frames=[4], rest_frames=1)
+    assert spoken.mel.shape[2] <= 4 and spoken.mel.isfinite().all()
+
+
 def test_progress_counts_frames(model):
     counted = []
     model.generate(torch.tensor([[3]]), torch.tensor([1]), seeds=[0], max_frames=[6], progress=counted.append)

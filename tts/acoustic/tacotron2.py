@@ -208,7 +208,7 @@ class Tacotron2(AcousticModel):
             weights.append(state.attended.attention.weights)
             n_frames = len(made) * self.reduction
             seen = (weights[-1], torch.sigmoid(frames.stop_logit), frames.mel.mean(dim=1))
-            watch = _watch.advance(watch, limits, Step(*(part.cpu().numpy() for part in seen)), n_frames)
+            watch = _watch.advance(watch, limits, Step(*(part.float().cpu().numpy() for part in seen)), n_frames)
             if progress is not None:
                 progress(n_frames)
         return self._finish(made, weights, watch)
