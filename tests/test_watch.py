@@ -18,10 +18,11 @@ def limits(text_lengths=(N,), **changed):
 
 def run(rules, path, *, stops=(), level=LOUD, r=1):
     """Steps that attend the symbols of `path`, then rest on the last of them; until the only row has ended."""
-    watch = _watch.start(rules, N)
+    n_symbols = int(rules.text_lengths.max())
+    watch = _watch.start(rules, n_symbols)
     for step in range(100):
         symbol = path[min(step, len(path) - 1)]
-        weights = np.eye(N, dtype=np.float32)[[symbol]]
+        weights = np.eye(n_symbols, dtype=np.float32)[[symbol]]
         made = _watch.Step(weights, np.float32([0.9 if step in stops else 0.1]), np.full((1, r), level, np.float32))
         watch = _watch.advance(watch, rules, made, (step + 1) * r)
         if not watch.speaking:
@@ -47,8 +48,8 @@ def test_rest_on_the_end_of_a_text_that_was_read_ends_it():
 
 
 def test_rest_after_symbols_were_left_out_does_not():
-    assert run(limits(rest_frames=5), [0, 1, 2, 3, 5])[1] == "attended"  # one, such as a boundary, may be passed over
-    assert run(limits(rest_frames=5), [0, 1, 2, 5])[1] == "limit"
+    assert run(limits(rest_frames=5), [0, 1, 4, 5])[1] == "attended"  # two may be passed over
+    assert run(limits(rest_frames=5), [0, 1, 5])[1] == "limit"
     assert run(limits(rest_frames=5), [5])[1] == "limit"
     assert run(limits(rest_frames=5), [0, 1, 2, 3, 4])[1] == "limit"  # never came to the end
 
@@ -101,7 +102,8 @@ def test_a_span_as_a_mask():
     assert span.mask(4).tolist() == [[True, True, True, False], [False, False, True, True]]
 
 
-@pytest.mark.parametrize(("stop_at", "ends"), [(2, "limit"), (5, "stop")])
-def test_under_constraint_a_stop_before_the_end_is_in_sight_is_none(stop_at, ends):
-    rules = limits(windows=[AttentionWindow(1, 1)], max_frames=[9])
-    assert run(rules, [0, 1, 2, 3, 4, 5], stops=[stop_at])[1] == ends
+@pytest.mark.parametrize(("stop_at", "ends"), [(5, 20), (6, 7), (7, 8)])
+def test_a_stop_while_much_of_the_text_is_unread_is_none(stop_at, ends):
+    """At step 6 attention comes to the sixth symbol from the end."""
+    rules = limits([12], max_frames=[20])
+    assert run(rules, list(range(12)), stops=[stop_at]) == (ends, "limit" if ends == 20 else "stop")

@@ -68,7 +68,7 @@ class AttentionWindow(NamedTuple):
     """How far from the symbol attended last a step may attend (after Ping et al. 2017, arXiv:1710.07654)."""
 
     back: int = 1  # symbols
-    ahead: int = 3
+    ahead: int = 2  # 1 would get stuck before symbols that are passed over, 3 lets more words be skipped
 
 
 class AcousticGeneration(NamedTuple):
@@ -110,7 +110,7 @@ class AcousticModel(nn.Module, ABC):
         windows: Sequence[AttentionWindow | None] | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> AcousticGeneration:
-        """Free running; each row stops by itself and depends on its own text, seed and limits only.
+        """Free running; each row stops by itself, once it was read, and depends on its own text, seed and limits only.
 
         Args:
             text_ids: (B, T_text) int64. text_lengths: (B,).

@@ -20,6 +20,9 @@ from tts.interfaces import STOP_REASONS, AttentionWindow, StopReason
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 SOUND = -0.5  # mean of a frame's normalised bins above which it holds sound: phones exceed -0.2, silence lies below -1
+# The stop token counts once attention has come to one of so many last symbols: some texts end before the last mark is
+# attended, but one that ends further from its end was not read.
+IN_SIGHT = 6
 _STOP, _ATTENDED, _LIMIT = range(len(STOP_REASONS))
 
 
@@ -47,7 +50,7 @@ class Step(NamedTuple):
 class Watch(NamedTuple):
     """Where the rows of a batch stand after a step."""
 
-    position: Ints  # (B,) the symbol attended last; never goes back in a row whose attention is constrained
+    furthest: Ints  # (B,) the last symbol of the text that was attended most at a step
     reached: Floats  # (B, T_text) largest weight of each symbol so far
     sounded: Ints  # (B,) frames with sound so far
     rested: Ints  # (B,) frames that attention has rested at the last symbol
@@ -115,8 +118,8 @@ def allowed(watch: Watch, limits: Limits) -> Span | None:
     """Where attention may go at the next step; None if every row is free to go anywhere."""
     if not limits.constrained.any():
         return None
-    low = np.maximum(watch.position - limits.back, 0)
-    high = np.minimum(watch.position + limits.ahead + 1, limits.text_lengths)
+    low = np.maximum(watch.furthest - limits.back, 0)
+    high = np.minimum(watch.furthest + limits.ahead + 1, limits.text_lengths)
     return Span(torch.from_numpy(low), torch.from_numpy(high))
 
 
@@ -130,13 +133,11 @@ def advance(watch: Watch, limits: Limits, step: Step, n_frames: int) -> Watch:
         n_frames: decoded in all, those of the step included.
     """
     leading = step.weights.argmax(axis=1)
-    position = np.where(limits.constrained, np.maximum(watch.position, leading), leading)
+    furthest = np.maximum(watch.furthest, leading)
     reached = np.maximum(watch.reached, step.weights)
     sounded = watch.sounded + (step.level > SOUND).sum(axis=1)
     rested = np.where(leading == limits.text_lengths - 1, watch.rested + step.level.shape[1], 0)
-    # Under constraint attention comes to every symbol in turn: a stop before the end is in sight is an error.
-    in_sight = watch.position + limits.ahead + 1 >= limits.text_lengths
-    stops = (step.stop_probability > limits.stop_threshold) & in_sight
+    stops = (step.stop_probability > limits.stop_threshold) & (furthest + IN_SIGHT >= limits.text_lengths)
     may_end = (watch.lengths == 0) & (sounded >= limits.min_frames)
     stopped = may_end & stops
     attended = may_end & (rested >= limits.rest_frames) & (limits.rest_frames > 0)
@@ -146,7 +147,7 @@ def advance(watch: Watch, limits: Limits, step: Step, n_frames: int) -> Watch:
     ends = stopped | attended | cut
     reason = np.select([stopped, attended], [_STOP, _ATTENDED], _LIMIT)
     return Watch(
-        position,
+        furthest,
         reached,
         sounded,
         rested,
@@ -156,11 +157,12 @@ def advance(watch: Watch, limits: Limits, step: Step, n_frames: int) -> Watch:
 
 
 def _all_read(reached: Floats, text_lengths: Ints) -> NDArray[np.bool_]:
-    """(B,) whether every symbol was attended; attention may pass over one, such as a boundary, but not over two.
+    """(B,) whether every symbol was attended. reached: (B, T_text).
 
-    reached: (B, T_text).
+    Attention may pass over two in a row, such as silent letters or a mark and a boundary, but not over three: a word of
+    one symbol between two boundaries.
     """
     missed = (reached <= COVERED) & (np.arange(reached.shape[1]) < text_lengths[:, None])
-    both: NDArray[np.bool_] = missed[:, 1:] & missed[:, :-1]
-    read: NDArray[np.bool_] = np.logical_not(both.any(axis=1))
+    three: NDArray[np.bool_] = missed[:, 2:] & missed[:, 1:-1] & missed[:, :-2]
+    read: NDArray[np.bool_] = np.logical_not(three.any(axis=1))
     return read
