@@ -87,7 +87,7 @@ def test_rows_stop_one_by_one():
     batch = make_batch([4, 9, 2], [7, 14, 3])
     spoken = model.generate(batch.text_ids, batch.text_lengths, seeds=[0, 0, 0], max_frames=[30, 11, 8])
     assert spoken.mel_lengths.tolist() == [4, 11, 8]
-    assert spoken.stopped.tolist() == [True, False, True]
+    assert spoken.stop_reasons == ("stop", "limit", "stop")
     assert spoken.mel.shape == (3, N_MELS, 11)
     assert (spoken.mel[0, :, 4:] == SILENCE).all() and (spoken.mel[0, :, :4] != SILENCE).all()
     torch.testing.assert_close(spoken.alignment.sum(dim=1), (spoken.alignment.sum(dim=1) > 0).float())

@@ -13,7 +13,7 @@ import tts.acoustic
 import tts.acoustic.attention
 from tts.batch import AcousticBatch
 from tts.errors import ConfigError
-from tts.interfaces import AcousticModel, Attention, AttentionState
+from tts.interfaces import AcousticModel, Attention, AttentionState, AttentionWindow
 from tts.layers import length_mask
 from tts.losses import masked_l1
 
@@ -206,7 +206,7 @@ def test_a_batch_of_many_equals_batches_of_one(choice):
     model = make_model(*choice, dropout=True).eval()
     batch, seeds, limits = make_batch([4, 9, 2], [7, 14, 3]), [3, 1, 2], [9, 13, 4]
     many = model.generate(batch.text_ids, batch.text_lengths, seeds=seeds, max_frames=limits)
-    assert many.mel_lengths.tolist() == limits and not many.stopped.any()
+    assert many.mel_lengths.tolist() == limits and set(many.stop_reasons) == {"limit"}
     for b in range(3):
         length, frames = int(batch.text_lengths[b]), limits[b]
         one = model.generate(batch.text_ids[b : b + 1, :length], torch.tensor([length]), seeds=[seeds[b]],
@@ -216,6 +216,27 @@ def test_a_batch_of_many_equals_batches_of_one(choice):
         torch.testing.assert_close(many.alignment[b, :length, :frames], one.alignment[0], atol=1e-5, rtol=1e-5)
         assert (many.mel[b, :, frames:] == SILENCE).all()
         assert (many.stop_probability[b, frames:] == 0).all() and (many.alignment[b, :, frames:] == 0).all()
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids="-".join)
+def test_a_window_holds_attention_in_the_rows_that_have_one(choice):
+    model = make_model(*choice, dropout=True).eval()
+    batch, seeds, limits = make_batch([9, 9, 5], [7, 14, 3]), [3, 1, 2], [24, 24, 24]
+    window = AttentionWindow(back=1, ahead=1)
+    free = model.generate(batch.text_ids, batch.text_lengths, seeds=seeds, max_frames=limits)
+    held = model.generate(batch.text_ids, batch.text_lengths, seeds=seeds, max_frames=limits,
+                          windows=[None, window, window])  # fmt: skip
+    torch.testing.assert_close(held.alignment[0], free.alignment[0], atol=1e-5, rtol=1e-5)
+    for row, length in ((1, 9), (2, 5)):
+        weights, furthest = held.alignment[row, :length, :: model.reduction], 0
+        torch.testing.assert_close(weights.sum(dim=0), torch.ones(12))
+        for step in weights.unbind(dim=1):
+            assert (step[: max(furthest - 1, 0)] == 0).all() and (step[furthest + 2 :] == 0).all()
+            furthest = max(furthest, int(step.argmax()))
+        alone = model.generate(batch.text_ids[row : row + 1, :length], torch.tensor([length]), seeds=[seeds[row]],
+                               max_frames=[24], windows=[window])  # fmt: skip
+        torch.testing.assert_close(held.mel[row], alone.mel[0], atol=1e-5, rtol=1e-5)
+    assert (free.alignment[1, 3:, 0] > 0).all() or choice[1] == "dynamic_convolution"
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids="-".join)
@@ -239,6 +260,13 @@ def test_a_single_symbol_is_spoken(model):
     assert (out.alignment == 1).all()
     spoken = model.generate(torch.tensor([[3]]), torch.tensor([1]), seeds=[0], max_frames=[4])
     assert spoken.mel.shape == (1, N_MELS, 4) and spoken.mel.isfinite().all()
+
+
+def test_speaking_in_bfloat16(model):
+    """Validation of a training in bf16 decodes under autocast."""
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        spoken = model.generate(torch.tensor([[3, 4]]), torch.tensor([2]), seeds=[0], max_frames=[4], rest_frames=1)
+    assert spoken.mel.shape[2] <= 4 and spoken.mel.isfinite().all()
 
 
 def test_progress_counts_frames(model):

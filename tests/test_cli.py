@@ -109,6 +109,10 @@ def test_synthesize_options(capsys, folder):
     fails(capsys, ["synthesize", "hello", "out=no/where.wav"], "does not exist")
     fails(capsys, ["synthesize", "hello", "seed=-1"], "whole number")
     fails(capsys, ["synthesize", "hello", "plot=maybe"], "true or false")
+    fails(capsys, ["synthesize", "hello", "rate=fast"], "rate=fast: a number")
+    fails(capsys, ["synthesize", "hello", "rate=3"], r"rate=3: a number from 0\.5 to 2\.0")
+    fails(capsys, ["synthesize", "hello", "times=words.txt"], r"words\.txt: .*\.json, \.srt, \.TextGrid")
+    fails(capsys, ["synthesize", "hello", "times=no/words.srt"], "does not exist")
     fails(capsys, ["synthesize", "hello", "voice=runs/none"], "runs/none is no folder")
     fails(capsys, ["synthesize", "file=none.txt"], "none.txt")
     assert list(folder.iterdir()) == []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tts.failures import find_failures, words_attended
+from tts.failures import Failure, WordsReport, find_failures, penalty, words_attended
 
 FRAME = 0.01  # seconds
 
@@ -41,7 +41,7 @@ EVEN = torch.full((T_TEXT, 72), 1 / T_TEXT)
 
 def test_every_word_attended():
     report = words_attended(DIAGONAL, WORDS)
-    assert report == ((), (), True, (("the", 0, 12), ("cat", 18, 36), ("sat", 42, 60)))
+    assert report == ((), (), True)
 
 
 @pytest.mark.parametrize("blur", [0.5, 1.0])
@@ -54,8 +54,6 @@ def test_blurred_attention_misses_nothing(blur):
 def test_a_skipped_word_is_missed(blur):
     report = words_attended(attend(stay([0, 1, 2, 6, 7, 8, 9, 10, 11]), blur=blur), WORDS)
     assert (report.missed, report.repeated, report.in_order) == (("cat",), (), True)
-    _, cat, _ = report.times
-    assert cat.start_frame == cat.end_frame
 
 
 def test_a_word_cut_short_is_missed():
@@ -83,7 +81,6 @@ def test_a_flicker_is_no_repetition():
 def test_a_stall_misses_what_follows():
     report = words_attended(attend(stay([0, 1, 2, 3, 4]) + [5] * 200), WORDS)
     assert (report.missed, report.repeated, report.in_order) == (("sat",), (), True)
-    assert report.times[1] == ("cat", 18, 230)
 
 
 def test_babble_at_the_end():
@@ -121,20 +118,20 @@ def speech(n_frames, quiet=()):
     return mel
 
 
-def kinds(alignment, *, mel=None, stopped=True):
+def kinds(alignment, *, mel=None, stop_reason="stop"):
     words = words_attended(alignment, WORDS)
     mel = speech(alignment.shape[1]) if mel is None else mel
-    found = find_failures(alignment, mel, words, stopped=stopped, frame_seconds=FRAME)
+    found = find_failures(alignment, mel, words, stop_reason=stop_reason, frame_seconds=FRAME)
     assert len({failure.kind for failure in found}) == len(found)
     return {failure.kind: failure.detail for failure in found}
 
 
 def test_a_good_decode_has_no_failure():
-    assert kinds(DIAGONAL) == {}
+    assert kinds(DIAGONAL) == kinds(DIAGONAL, stop_reason="attended") == {}
 
 
 def test_each_failure_is_named():
-    assert kinds(DIAGONAL, stopped=False) == {"stop": "did not stop by itself within 0.7 s"}
+    assert kinds(DIAGONAL, stop_reason="limit") == {"stop": "did not stop by itself within 0.7 s"}
     assert kinds(attend(stay([0, 1, 2, 6, 7, 8, 9, 10, 11]))) == {"skip": "skipped: cat"}
     assert kinds(attend(stay([*range(10), 4, 5, 10, 11]))) == {"repeat": "repeated: cat"}
     swapped = attend(stay([0, 1, 2, 7, 8, 9, 3, 4, 5, 10, 11]))
@@ -159,3 +156,13 @@ def test_speech_under_scattered_attention_is_babble():
     assert "babble" in kinds(between)
     quiet = kinds(between, mel=speech(127, quiet=range(36, 91)))
     assert "babble" not in quiet
+
+
+def test_a_missed_word_weighs_more_than_any_other_failure():
+    good, missed = WordsReport((), (), True), WordsReport(("cat",), (), True)
+    stop, skip, repeat = Failure("stop", ""), Failure("skip", ""), Failure("repeat", "")
+    assert penalty((), good) == 0
+    assert penalty((stop,), good) == penalty((repeat,), WordsReport((), ("cat",), False)) == 1
+    assert penalty((skip,), missed) == 2 < penalty((skip, stop), missed)
+    assert penalty((repeat,), WordsReport((), (), False)) == 1
+    assert penalty((repeat,), WordsReport((), ("cat", "sat"), False)) == 2

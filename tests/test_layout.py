@@ -14,10 +14,11 @@ TTS = ROOT / "tts"
 LEVELS = [
     {"errors", "atomic", "progress", "parallel"},
     {"settings"},
-    {"config", "layers", "losses", "batch", "interfaces", "alignment", "failures"},
+    {"config", "layers", "losses", "batch", "interfaces", "alignment", "failures", "word_times"},
     {"audio", "text"},
     {"corpora", "data", "acoustic", "vocoder"},
     {"checkpoint", "runs"},
+    {"decoding"},
     {"synthesis"},
     {"training", "evaluation", "server"},
     {"arguments", "cli", "cli_evaluation"},

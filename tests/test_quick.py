@@ -6,10 +6,10 @@ import torch
 from tests.test_recognition import KATHLEEN, kathleen
 from tts.audio.files import read_wave
 from tts.audio.mel import mel_spectrogram
+from tts.decoding import Decoded
 from tts.evaluation import quick
 from tts.failures import Failure, WordsReport
 from tts.settings import AudioConfig, Recipe
-from tts.synthesis import Decoded
 
 AUDIO = AudioConfig()
 
@@ -17,7 +17,7 @@ AUDIO = AudioConfig()
 def decoded(*kinds):
     failures = tuple(Failure(kind, kind) for kind in kinds)
     nothing = torch.zeros(1, 1)
-    return Decoded(nothing, nothing, nothing, "stop", WordsReport((), (), True, ()), failures, failures, 1)
+    return Decoded(nothing, nothing, nothing, "stop", WordsReport((), (), True), failures, failures, 1, False)
 
 
 def test_shares_by_kind():

@@ -39,13 +39,16 @@ def test_nothing_gives_nothing():
     assert split_sentences("...") == ["..."]
 
 
-def test_long_sentences_are_split_at_clauses_else_at_spaces():
+def test_long_sentences_are_split_at_clauses_else_at_conjunctions_else_at_spaces():
     assert split_sentences("one two three, four five six; seven eight", max_chars=20) == [
         *("one two three,", "four five six;", "seven eight"),
     ]
     assert split_sentences("one two three, four five six seven", max_chars=20) == [
         *("one two three,", "four five six seven"),
     ]
+    assert split_sentences("one two three four five and six", max_chars=25) == ["one two three four five", "and six"]
+    assert split_sentences("one and two three four five six", max_chars=20) == ["one and two three", "four five six"]
+    assert split_sentences("one two, three and four five six", max_chars=24) == ["one two,", "three and four five six"]
     assert split_sentences("aaa bbb ccc ddd eee fff", max_chars=12) == ["aaa bbb ccc", "ddd eee fff"]
     assert split_sentences("a" * 30 + " b", max_chars=10) == ["a" * 30, "b"]
     assert split_sentences("go {HH AY1 DH EH1 R} now", max_chars=8) == ["go", "{HH AY1 DH EH1 R}", "now"]

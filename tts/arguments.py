@@ -1,5 +1,6 @@
 """What the commands share: reading `name=value`, refusing early, speaking to the user."""
 
+import math
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -36,6 +37,17 @@ def whole_number(value: str, name: str) -> int:
     if not re.fullmatch(r"\d{1,18}", value):
         raise ConfigError(f"{name}={value}: a whole number from 0 on is needed")
     return int(value)
+
+
+def number(value: str, name: str) -> float:
+    """A finite number. Raises ConfigError."""
+    try:
+        given = float(value)
+    except ValueError:
+        given = math.nan
+    if not math.isfinite(given):
+        raise ConfigError(f"{name}={value}: a number such as 1.1 is needed")
+    return given
 
 
 def true_or_false(value: str, name: str) -> bool:

@@ -12,10 +12,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tts.arguments import check_device, complain, progress_line, say, take, true_or_false, whole_number
-from tts.atomic import check_writable
+from tts.arguments import check_device, complain, number, progress_line, say, take, true_or_false, whole_number
+from tts.atomic import check_writable, write_atomically
 from tts.cli_evaluation import evaluate, listen, phones, plot
 from tts.errors import ConfigError, TTSError, nearest
+from tts.settings import check_rate
 
 if TYPE_CHECKING:
     from tts.synthesis import Speech
@@ -51,10 +52,15 @@ Speak a text with a trained voice.
   voice=runs/NAME     a run folder; default: the newest run, or else the shipped voice
   out=hello.wav       WAV or FLAC; default speech.wav
   seed=0              another seed, another reading; the same seed, the same samples
+  rate=1.0            speaking rate, 0.5 to 2.0: 1.1 is a tenth faster
   vocoder=griffin_lim speak without the trained vocoder: quick, less natural
   device=cpu          or cuda
   plot=true           also write a picture of each sentence's mel and alignment beside out
-  report=FILE.json    what was spoken, for programs: word times, stop reasons, real-time factor
+  times=words.srt     when each word is spoken: .srt, .json, or .TextGrid for Praat
+  report=FILE.json    what was spoken, for programs: word times, stop reasons, failures, tries, real-time factor
+
+Each sentence is printed with how its decode went: why it stopped, its words, the tries it took. One that fails (does
+not stop, or skips, repeats, stalls, babbles) is decoded again, at last with attention under constraint.
 
 Inline pronunciation: "{HH AH0 L OW1} world" (ARPAbet, stress 0-2 on vowels)."""
 
@@ -77,7 +83,7 @@ The whole chain in minutes: a corpus spoken by espeak-ng, both halves trained on
   python -m tts demo [key=value ...]   keys as in `python train.py recipe=demo`"""
 
 INTERRUPTED = 128 + signal.SIGINT
-OPTIONS = ("voice", "out", "seed", "vocoder", "device", "plot", "report", "file")
+OPTIONS = ("voice", "out", "seed", "rate", "vocoder", "device", "plot", "times", "report", "file")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -153,53 +159,72 @@ def synthesize(arguments: Sequence[str]) -> int:
     text = _text(options, texts)
     out = Path(options.get("out", "speech.wav"))
     seed = whole_number(options.get("seed", "0"), "seed")
+    rate = number(options.get("rate", "1"), "rate")
+    check_rate(rate)
     picture = true_or_false(options.get("plot", "false"), "plot")
-    report = Path(options["report"]) if "report" in options else None
     if out.suffix.lower() not in (".wav", ".flac"):
         raise ConfigError(f"out={out}: the name must end in .wav or .flac")
-    for path in (out, *([report] if report else [])):
+    for path in (out, *(Path(options[name]) for name in ("times", "report") if name in options)):
         check_writable(path)
     if options.get("vocoder", "griffin_lim") != "griffin_lim":
         raise ConfigError(f"vocoder={options['vocoder']}: griffin_lim, or leave it out for the voice's own")
     from tts.runs import newest_voice
+    from tts.word_times import writer_for
 
+    if "times" in options:
+        writer_for(Path(options["times"]))
     voice = Path(options["voice"]) if "voice" in options else newest_voice()
     if not voice.is_dir():
         raise ConfigError(f"voice={voice} is no folder; a voice is a run folder such as runs/demo")
     device = options.get("device", "cpu")
     check_device(device)
-    from tts.atomic import write_atomically
-    from tts.audio.files import write_wave
     from tts.synthesis import Synthesizer
 
     synthesizer = Synthesizer.load(voice, vocoder=options.get("vocoder", ""), device=device)
     if not synthesizer.vocoder.trainable:
         say(f"{voice}: speaking with Griffin-Lim" + ("" if "vocoder" in options else ", it has no trained vocoder yet"))
-    speech = synthesizer.speak(text, seed=seed, progress=progress_line())
-    write_wave(out, speech.wave, speech.sample_rate)
+    speech = synthesizer.speak(text, seed=seed, rate=rate, progress=progress_line())
+    _tell(speech)
+    _write(speech, out, options)
+    if picture:
+        _plot(out, speech)
+    say(f"{out}: {speech.seconds:.2f} s, real-time factor {speech.rtf:.2f}")
+    return 0
+
+
+def _tell(speech: "Speech") -> None:
+    """Each sentence, and what the user should know about it."""
     for place, sentence in enumerate(speech.sentences, 1):
         print(f"{place}. {sentence.text}  [{sentence.seconds:.2f} s]")
+        print(f"   {sentence.summary}")
         if sentence.guessed:
             print(f"   guessed the pronunciation of: {', '.join(sentence.guessed)}")
         if sentence.skipped:
             print(f"   could not be read and was left out: {' '.join(sentence.skipped)}")
-        if sentence.tries > 1:
-            print(f"   decoded {sentence.tries} times: attention failed at first")
         for failure in sentence.failures:
             print(f"   warning: {failure}")
     for stretch in speech.unspoken:
         print(f"   nothing to pronounce in {stretch!r}")
-    if picture:
-        _plot(out, speech)
-    if report:
+
+
+def _write(speech: "Speech", out: Path, options: dict[str, str]) -> None:
+    """The wave, and on request word times and a report."""
+    from tts.audio.files import write_wave
+    from tts.word_times import writer_for
+
+    write_wave(out, speech.wave, speech.sample_rate)
+    if "times" in options:
+        path = Path(options["times"])
+        write_atomically(path, writer_for(path)(speech.words, speech.seconds).encode())
+    if "report" in options:
         content = {
             "seconds": round(speech.seconds, 4),
             "rtf": round(speech.rtf, 4),
-            "sentences": [asdict(sentence) for sentence in speech.sentences],
+            "rate": speech.rate,
+            "sentences": [{**asdict(s), "words": [word._asdict() for word in s.words]} for s in speech.sentences],
         }
-        write_atomically(report, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
-    say(f"{out}: {speech.seconds:.2f} s, real-time factor {speech.rtf:.2f}")
-    return 0
+        text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        write_atomically(Path(options["report"]), text.encode())
 
 
 def demo(arguments: Sequence[str]) -> int:
@@ -224,8 +249,8 @@ def demo(arguments: Sequence[str]) -> int:
 def _plot(out: Path, speech: "Speech") -> None:
     from tts.training.figures import save_figure, sentence_figure
 
-    for number, (encoded, made) in enumerate(zip(speech.encoded, speech.decoded, strict=True), 1):
-        name = out.with_suffix(".png") if len(speech.decoded) == 1 else out.with_name(f"{out.stem}-{number}.png")
+    for place, (encoded, made) in enumerate(zip(speech.encoded, speech.decoded, strict=True), 1):
+        name = out.with_suffix(".png") if len(speech.decoded) == 1 else out.with_name(f"{out.stem}-{place}.png")
         save_figure(sentence_figure(made.alignment, made.mel, encoded.symbols, encoded.text), name)
         say(f"{name}: mel and alignment")
 

@@ -22,7 +22,7 @@ Say how good a voice is, and whether it is better than another.
   hard=true           also decode the fifty hard sentences (letters, digits, names, sixty words)
   baselines=real,vocoder_copy,griffin_lim,espeak_ng   columns beside the voice
   command="mytts --text {text} --out {out}"  another system's column; text on standard input without {text}
-  tries=3             decodes of a sentence that fails
+  tries=4             decodes of a sentence that fails
   phones=FILE         phone recogniser; default VOICE/phones.safetensors, else the shipped one
   mos.utmos=FILE      weights of a MOS predictor (utmos, nisqa, dnsmos_pro, or any TorchScript from wave to score)
   whisper=FOLDER      a model converted for faster-whisper: its word error rate too (extra whisper)
@@ -114,7 +114,7 @@ def evaluate(arguments: Sequence[str]) -> int:
     return 0 if all(result.holds for result in report.gate) else BROKEN_GATE
 
 
-_NUMBERS = {"sentences": "50", "tries": "3", "seed": "0", "workers": "0"}
+_NUMBERS = {"sentences": "50", "tries": "4", "seed": "0", "workers": "0"}
 
 
 def _is_mos(argument: str) -> bool:

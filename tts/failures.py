@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tts.alignment import COVERED
+from tts.interfaces import BY_ITSELF, StopReason
 
 Kind = Literal["stop", "skip", "repeat", "stall", "babble"]
 KINDS: tuple[Kind, ...] = ("stop", "skip", "repeat", "stall", "babble")
@@ -38,24 +39,12 @@ class WordSpan(Protocol):
     def end(self) -> int: ...  # noqa: D102
 
 
-class WordTime(NamedTuple):
-    """When attention stayed longest at a word: the frames from start_frame up to end_frame.
-
-    A word that was never attended most has an empty range, where it came closest.
-    """
-
-    word: str
-    start_frame: int
-    end_frame: int
-
-
 class WordsReport(NamedTuple):
     """What became of the words of a text in a decode."""
 
     missed: tuple[str, ...]
     repeated: tuple[str, ...]
     in_order: bool  # attention never went back to an earlier word for a considerable stretch
-    times: tuple[WordTime, ...]  # one per word
 
 
 class Failure(NamedTuple):
@@ -66,7 +55,7 @@ class Failure(NamedTuple):
 
 
 def find_failures(
-    alignment: Tensor, mel: Tensor, words: WordsReport, *, stopped: bool, frame_seconds: float
+    alignment: Tensor, mel: Tensor, words: WordsReport, *, stop_reason: StopReason, frame_seconds: float
 ) -> tuple[Failure, ...]:
     """What went wrong, at most one failure of a kind.
 
@@ -79,14 +68,14 @@ def find_failures(
         alignment: (T_text, T_mel), without padding.
         mel: (n_mels, T_mel) natural log of magnitude.
         words: of this alignment.
-        stopped: by the stop token.
+        stop_reason: why the decode ended.
         frame_seconds: duration of a frame.
     """
     weights = alignment.detach().float().cpu().numpy()
     led = weights.argmax(axis=0)
     loud = _loud(mel)
     failures: list[Failure] = []
-    if not stopped:
+    if stop_reason not in BY_ITSELF:
         failures.append(Failure("stop", f"did not stop by itself within {len(led) * frame_seconds:.1f} s"))
     if words.missed:
         failures.append(Failure("skip", f"skipped: {', '.join(words.missed)}"))
@@ -103,6 +92,12 @@ def find_failures(
     return tuple(failures)
 
 
+def penalty(failures: Sequence[Failure], words: WordsReport) -> int:
+    """How bad a decode is: 2 for each word that was missed, 1 for each that was repeated and for any other failure."""
+    others = sum(failure.kind not in ("skip", "repeat") for failure in failures)
+    return 2 * len(words.missed) + max(len(words.repeated), not words.in_order) + others
+
+
 def _loud(mel: Tensor) -> NDArray[np.bool_]:
     """(T_mel,) frames that hold speech."""
     level = mel.detach().float().cpu().numpy().mean(axis=0)
@@ -114,8 +109,7 @@ class _Visit(NamedTuple):
     """A stay of attention at a word."""
 
     word: int
-    start: int
-    end: int
+    n_frames: int
 
 
 def words_attended(alignment: Tensor, words: Sequence[WordSpan]) -> WordsReport:
@@ -139,17 +133,9 @@ def words_attended(alignment: Tensor, words: Sequence[WordSpan]) -> WordsReport:
         if not _attended(weights[span.start : span.end]) or (span.end - span.start > 1 and index not in led)
     )
     # Flickers left out, neighbours may be stays at the same word.
-    stays = [word for word, _ in groupby(visit.word for visit in visits if visit.end - visit.start >= VISIT_FRAMES)]
+    stays = [word for word, _ in groupby(visit.word for visit in visits if visit.n_frames >= VISIT_FRAMES)]
     repeated = tuple(span.word for index, span in enumerate(words) if stays.count(index) > 1)
-    return WordsReport(
-        missed=missed,
-        repeated=repeated,
-        in_order=stays == sorted(stays),
-        times=tuple(
-            _word_time(span.word, weights[span.start : span.end], [visit for visit in visits if visit.word == index])
-            for index, span in enumerate(words)
-        ),
-    )
+    return WordsReport(missed, repeated, in_order=stays == sorted(stays))
 
 
 def _attended(weights: NDArray[np.float32]) -> bool:
@@ -163,17 +149,5 @@ def _visits(weights: NDArray[np.float32], words: Sequence[WordSpan]) -> list[_Vi
     owner = np.full(len(weights), -1)
     for index, span in enumerate(words):
         owner[span.start : span.end] = index
-    visits, frame = [], 0
-    for word, run in groupby(owner[weights.argmax(axis=0)].tolist()):
-        end = frame + len(list(run))
-        if word >= 0:
-            visits.append(_Visit(word, frame, end))
-        frame = end
-    return visits
-
-
-def _word_time(word: str, weights: NDArray[np.float32], visits: list[_Visit]) -> WordTime:
-    """weights: (symbols of the word, T_mel); visits: the stays of attention at it."""
-    closest = int(weights.sum(axis=0).argmax())
-    longest = max(visits, key=lambda visit: visit.end - visit.start, default=_Visit(-1, closest, closest))
-    return WordTime(word, longest.start, longest.end)
+    stays = groupby(owner[weights.argmax(axis=0)].tolist())
+    return [_Visit(word, len(list(run))) for word, run in stays if word >= 0]

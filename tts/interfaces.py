@@ -9,7 +9,7 @@ Shapes: B batch, T_text symbols, T_mel frames, T_wave samples, D width of the en
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from torch import Tensor, nn
 
@@ -103,6 +103,19 @@ class AcousticOutput(NamedTuple):
     alignment: Tensor  # (B, T_text, T_mel)
 
 
+StopReason = Literal["stop", "attended", "limit"]
+# stop: the stop token fired; attended: attention read the whole text and rested on its end; limit: the row was cut off.
+STOP_REASONS: tuple[StopReason, ...] = ("stop", "attended", "limit")
+BY_ITSELF: frozenset[StopReason] = frozenset({"stop", "attended"})
+
+
+class AttentionWindow(NamedTuple):
+    """How far from the symbol attended last a step may attend (after Ping et al. 2017, arXiv:1710.07654)."""
+
+    back: int = 1  # symbols
+    ahead: int = 2  # 1 would get stuck before symbols that are passed over, 3 lets more words be skipped
+
+
 class AcousticGeneration(NamedTuple):
     """What free running yields, at frame rate, padded at the end (mel with the log floor, the rest with zero)."""
 
@@ -110,7 +123,7 @@ class AcousticGeneration(NamedTuple):
     mel_lengths: Tensor  # (B,) int64
     stop_probability: Tensor  # (B, T_mel)
     alignment: Tensor  # (B, T_text, T_mel)
-    stopped: Tensor  # (B,) bool, True = the stop token fired; False = cut at the limit
+    stop_reasons: tuple[StopReason, ...]  # one per row
 
 
 class AcousticModel(nn.Module, ABC):
@@ -137,14 +150,22 @@ class AcousticModel(nn.Module, ABC):
         *,
         seeds: Sequence[int],
         max_frames: Sequence[int],
+        min_frames: Sequence[int] | None = None,
+        rest_frames: int = 0,
+        windows: Sequence[AttentionWindow | None] | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> AcousticGeneration:
-        """Free running; each row stops by itself and depends on its own text and seed only.
+        """Free running; each row stops by itself, once it was read, and depends on its own text, seed and limits only.
 
         Args:
             text_ids: (B, T_text) int64. text_lengths: (B,).
             seeds: one per row; fixes the row's dropout.
             max_frames: one per row; a row that reaches it is cut.
+            min_frames: one per row; a row with fewer frames of sound does not end by itself. The silence before a
+                text looks much like that after it, and stop tokens have fired there.
+            rest_frames: a row whose symbols were all attended ends when attention has rested on the last of them for
+                so many frames; 0: the stop token alone ends it.
+            windows: one per row; where attention may go. None: wherever it wants.
             progress: called with the number of frames decoded so far.
         """
 

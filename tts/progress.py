@@ -1,13 +1,19 @@
-"""A progress bar for long work: alive on a terminal, a line now and then where the output goes to a file."""
+"""Progress of long work: a bar that is alive on a terminal, and shares of the whole for whoever shows them."""
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from tqdm import tqdm
 
+Progress = Callable[[str, float], None]  # what is being done, share done in [0, 1]
+
 
 def progress_bar(total: int, what: str, unit: str, *, done: int = 0, shown: bool = True) -> "tqdm[Any]":
-    """A bar over `total` pieces of work, to be used in a `with` and moved by `update()`."""
+    """A bar over `total` pieces of work, to be used in a `with` and moved by `update()`.
+
+    Where the output goes to a file it is a line now and then.
+    """
     terminal = sys.stderr.isatty()
     return tqdm(
         total=total,
@@ -19,3 +25,16 @@ def progress_bar(total: int, what: str, unit: str, *, done: int = 0, shown: bool
         mininterval=0.1 if terminal else 15.0,
         miniters=None if terminal else 1,
     )
+
+
+def share_of(
+    progress: Progress | None, what: str, first: int, count: int, total: int, longest: int
+) -> Callable[[int], None] | None:
+    """Turn what is done of pieces `first` to `first + count`, of `longest` each, into a share of all `total`."""
+    if progress is None:
+        return None
+
+    def report(done: int) -> None:
+        progress(what, (first + count * min(1.0, done / longest)) / total)
+
+    return report

@@ -29,6 +29,14 @@ def require(holds: bool, message: str) -> None:
         raise ConfigError(message)
 
 
+RATES = (0.5, 2.0)  # the slowest and the fastest speaking rate that can be asked for
+
+
+def check_rate(rate: float) -> None:
+    """Raise a ConfigError unless `rate` lies in RATES."""
+    require(RATES[0] <= rate <= RATES[1], f"rate={rate:g}: a number from {RATES[0]} to {RATES[1]}; 1 is as trained")
+
+
 @dataclass
 class AudioConfig:
     """The mel contract: everything that makes a mel. Two parts that meet must agree on all of it.

@@ -3,70 +3,65 @@
 Shapes: T_text symbols, T_mel frames, T_wave samples of one sentence.
 """
 
-import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from tts.audio.rate import change_rate
 from tts.checkpoint import find_half, load_acoustic, load_vocoder
+from tts.decoding import TRIES, Decoded, Decoder, Encoded, Lengths, device_of, text_seed
 from tts.errors import CheckpointError, NothingToSayError
-from tts.failures import Failure, WordsReport, find_failures, words_attended
-from tts.interfaces import AcousticModel, Vocoder
-from tts.settings import AudioConfig
-from tts.text.frontend import EncodedText, Frontend, WordSpan
+from tts.interfaces import AcousticModel, StopReason, Vocoder
+from tts.progress import Progress, share_of
+from tts.settings import AudioConfig, check_rate
+from tts.text.frontend import EncodedText, Frontend
 from tts.text.split import split_sentences
+from tts.word_times import WordTime, word_times
 
 PAUSE_SECONDS = 0.25  # between sentences
-BATCH = 16  # sentences decoded at once
 VOCODER_BATCH = 48  # sentences vocoded at once; from here on a row is hardly cheaper
-TRIES = 3  # decodes of a sentence that fails
-ROOM = 40  # frames a decode may take beyond what the slowest training clip would need
-
-Progress = Callable[[str, float], None]  # what is being done, share done in [0, 1]
-
-
-class Encoded(Protocol):
-    """A text ready for the acoustic model: an `EncodedText`, or a prepared clip."""
-
-    @property
-    def ids(self) -> Sequence[int]: ...  # noqa: D102
-    @property
-    def words(self) -> Sequence[WordSpan]: ...  # noqa: D102
-
-
-class Decoded(NamedTuple):
-    """What the acoustic model made of one text."""
-
-    mel: Tensor  # (n_mels, T_mel) contract units
-    alignment: Tensor  # (T_text, T_mel)
-    stop_probability: Tensor  # (T_mel,)
-    stop_reason: Literal["stop", "limit"]
-    words: WordsReport
-    failures: tuple[Failure, ...]  # of this decode
-    first_failures: tuple[Failure, ...]  # of the first try
-    tries: int
+MIN_LONGEST = 100  # symbols; sentences up to here are spoken in one piece by any voice
 
 
 @dataclass
 class Sentence:
-    """One sentence as it was spoken."""
+    """One sentence, or part of a long one, as it was spoken."""
 
     text: str
     phones: str  # the symbols, "|" between words
     seconds: float
-    stop_reason: str
+    frames: int  # of the decode, before the speaking rate
+    stop_reason: StopReason
     tries: int
+    constrained: bool  # attention was kept to a window in the decode that was kept
     failures: list[str]  # what went wrong in the decode that was kept, in words
     missed: list[str]
     repeated: list[str]
-    words: list[dict[str, str | float]]  # word, start, end; seconds from the start of the whole speech
+    in_order: bool
+    words: list[WordTime]  # in order; seconds from the start of the whole speech
     guessed: list[str] = field(default_factory=list)  # words whose pronunciation no dictionary has
     skipped: list[str] = field(default_factory=list)  # characters that cannot be spoken
+
+    @property
+    def summary(self) -> str:
+        """How the decode went: `stopped by itself, 14 words in order; 3 tries, under constraint`."""
+        n_words, n_missed = len(self.words), len(self.missed)
+        words = f"{n_words} word{'s' if n_words != 1 else ''}"
+        words = f"{n_words - n_missed} of {words}" if n_missed else words
+        order = "in order" if self.in_order and not self.repeated else "not in order"
+        tries = f"; {self.tries} tries" if self.tries > 1 else ""
+        return f"{_STOPS[self.stop_reason]}, {words} {order}{tries}{', under constraint' if self.constrained else ''}"
+
+
+_STOPS: dict[StopReason, str] = {
+    "stop": "stopped by itself",
+    "attended": "stopped after the last word",
+    "limit": "cut off",
+}
 
 
 @dataclass
@@ -79,7 +74,13 @@ class Speech:
     unspoken: list[str]  # stretches of the text with nothing to pronounce
     encoded: list[EncodedText]  # one per sentence, as are the decodes
     decoded: list[Decoded]
+    rate: float  # of speaking; what was decoded was `rate` times as long as what is heard
     compute_seconds: float
+
+    @property
+    def words(self) -> list[WordTime]:
+        """All words in order."""
+        return [word for sentence in self.sentences for word in sentence.words]
 
     @property
     def seconds(self) -> float:
@@ -102,14 +103,14 @@ class Synthesizer:
         frontend: Frontend,
         audio: AudioConfig,
         *,
-        frames_per_symbol: float,
+        lengths: Lengths,
     ):
-        """frames_per_symbol: the slowest seen in training; twice that is the limit of a decode."""
+        """lengths: seen in the acoustic model's training."""
         self.acoustic = acoustic
         self.vocoder = vocoder
         self.frontend = frontend
         self.audio = audio
-        self.frames_per_symbol = frames_per_symbol
+        self.lengths = lengths
 
     @classmethod
     def load(cls, voice: Path, *, vocoder: str = "", device: str = "cpu") -> "Synthesizer":
@@ -143,67 +144,14 @@ class Synthesizer:
             speaker.to(device),
             frontend,
             half.recipe.audio,
-            frames_per_symbol=float(half.facts["frames_per_symbol"]),
+            lengths=Lengths.from_facts(half.facts),
         )
 
-    @torch.inference_mode()
     def decode(
         self, texts: Sequence[Encoded], *, seed: int = 0, tries: int = 1, progress: Progress | None = None
     ) -> list[Decoded]:
-        """Free-running decodes, in batches; each depends on its own text and the seed only.
-
-        Args:
-            tries: at most so many decodes of a text that fails, each with other dropout; the one that fails in the
-                fewest ways is kept.
-        """
-        decoded: list[Decoded] = []
-        for first in range(0, len(texts), BATCH):
-            batch = texts[first : first + BATCH]
-            longest = max(self._limit(text) for text in batch)
-            report = _share(progress, "decoding", first, len(batch), len(texts), longest)
-            decoded += self._decode_batch(batch, seed, report)
-        for number in range(2, tries + 1):
-            failed = [row for row, made in enumerate(decoded) if made.failures]
-            for first in range(0, len(failed), BATCH):
-                rows = failed[first : first + BATCH]
-                again = self._decode_batch([texts[row] for row in rows], seed, None, number)
-                for row, made in zip(rows, again, strict=True):
-                    old = decoded[row]
-                    kept = made if len(made.failures) < len(old.failures) else old
-                    decoded[row] = kept._replace(first_failures=old.first_failures, tries=number)
-        return decoded
-
-    def _limit(self, text: Encoded) -> int:
-        """Frames after which a decode is cut off."""
-        return int(2 * self.frames_per_symbol * len(text.ids)) + ROOM
-
-    def _decode_batch(
-        self, batch: Sequence[Encoded], seed: int, report: Callable[[int], None] | None, number: int = 1
-    ) -> list[Decoded]:
-        """Try `number` of a few texts at once."""
-        lengths = torch.tensor([len(text.ids) for text in batch])
-        ids = torch.zeros(len(batch), int(lengths.max()), dtype=torch.long)
-        for row, text in enumerate(batch):
-            ids[row, : len(text.ids)] = torch.tensor(text.ids)
-        made = self.acoustic.generate(
-            ids.to(device_of(self.acoustic)),
-            lengths.to(device_of(self.acoustic)),
-            seeds=[text_seed(seed, text.ids, number) for text in batch],
-            max_frames=[self._limit(text) for text in batch],
-            progress=report,
-        )
-        decoded = []
-        for row, text in enumerate(batch):
-            n = int(made.mel_lengths[row])
-            alignment = made.alignment[row, : len(text.ids), :n].float().cpu()
-            mel = made.mel[row, :, :n].float().cpu()
-            stopped = bool(made.stopped[row])
-            words = words_attended(alignment, text.words)
-            found = find_failures(alignment, mel, words, stopped=stopped, frame_seconds=self.audio.frame_seconds)
-            stop_probability = made.stop_probability[row, :n].float().cpu()
-            reason: Literal["stop", "limit"] = "stop" if stopped else "limit"
-            decoded.append(Decoded(mel, alignment, stop_probability, reason, words, found, found, number))
-        return decoded
+        """Free-running decodes; see `Decoder`."""
+        return Decoder(self.acoustic, self.audio, self.lengths)(texts, seed=seed, tries=tries, progress=progress)
 
     @torch.inference_mode()
     def vocode(self, mels: Sequence[Tensor], *, seeds: Sequence[int], progress: Progress | None = None) -> list[Tensor]:
@@ -219,71 +167,95 @@ class Synthesizer:
                 padded.to(device_of(self.vocoder)),
                 lengths.to(device_of(self.vocoder)),
                 seeds=[seeds[row] for row in rows],
-                progress=_share(progress, "vocoding", first, len(rows), len(mels), longest * self.audio.hop_length),
+                progress=share_of(progress, "vocoding", first, len(rows), len(mels), longest * self.audio.hop_length),
             )
             for row, wave, n_frames in zip(rows, made, lengths.tolist(), strict=True):
                 waves[row] = wave[: n_frames * self.audio.hop_length].float().cpu()
         return [waves[row] for row in range(len(mels))]
 
-    def speak(self, text: str, *, seed: int = 0, progress: Progress | None = None) -> Speech:
+    def speak(self, text: str, *, seed: int = 0, rate: float = 1.0, progress: Progress | None = None) -> Speech:
         """Speak a text of any length, sentence by sentence.
+
+        Args:
+            text: as a person would write it.
+            seed: another one gives another reading.
+            rate: 1.1 speaks a tenth faster.
+            progress: told what is being done, and the share of it that is done.
 
         Raises:
             TextError: if there is nothing to speak, or a symbol the voice does not have.
+            ConfigError: if the rate is too slow or too fast.
         """
+        check_rate(rate)
         began = time.perf_counter()
         sentences = split_sentences(text) or [text]  # an empty text gets the frontend's own error
         encoded, unspoken = self._encode(sentences)
         decoded = self.decode(encoded, seed=seed, tries=TRIES, progress=progress)
         seeds = [text_seed(seed, e.ids) for e in encoded]
-        waves = self.vocode([d.mel for d in decoded], seeds=seeds, progress=progress)
+        waves = self.vocode([change_rate(d.mel, rate) for d in decoded], seeds=seeds, progress=progress)
         pause = torch.zeros(round(PAUSE_SECONDS * self.audio.sample_rate))
         pieces: list[Tensor] = []
         spoken: list[Sentence] = []
-        offset = 0.0
-        for number, (source, made, wave) in enumerate(zip(encoded, decoded, waves, strict=True)):
-            if number:
+        offset = 0
+        for source, made, wave in zip(encoded, decoded, waves, strict=True):
+            if pieces:
                 pieces.append(pause)
-                offset += PAUSE_SECONDS
+                offset += len(pause)
+            spoken.append(self._sentence(source, made, len(wave), offset / self.audio.sample_rate))
             pieces.append(wave)
-            step = self.audio.frame_seconds
-            spoken.append(
-                Sentence(
-                    text=source.text,
-                    phones=self.frontend.decode(source.ids),
-                    seconds=round(len(wave) / self.audio.sample_rate, 4),
-                    stop_reason=made.stop_reason,
-                    tries=made.tries,
-                    failures=[failure.detail for failure in made.failures],
-                    missed=list(made.words.missed),
-                    repeated=list(made.words.repeated),
-                    words=[
-                        {
-                            "word": word.word,
-                            "start": round(offset + word.start_frame * step, 3),
-                            "end": round(offset + word.end_frame * step, 3),
-                        }
-                        for word in made.words.times
-                    ],
-                    guessed=list(source.guessed),
-                    skipped=list(source.skipped),
-                )
-            )
-            offset += len(wave) / self.audio.sample_rate
+            offset += len(wave)
         whole = torch.cat(pieces).clamp(-1, 1)
-        return Speech(whole, self.audio.sample_rate, spoken, unspoken, encoded, decoded, time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        return Speech(whole, self.audio.sample_rate, spoken, unspoken, encoded, decoded, rate, seconds)
+
+    def _sentence(self, source: EncodedText, made: Decoded, n_samples: int, offset: float) -> Sentence:
+        """What became of a text whose wave of `n_samples` begins `offset` seconds after the start of the speech."""
+        seconds, n_frames = n_samples / self.audio.sample_rate, made.mel.shape[1]
+        times = word_times(made.alignment, source.words, seconds / n_frames, self.acoustic.reduction)
+        return Sentence(
+            text=source.text,
+            phones=self.frontend.decode(source.ids),
+            seconds=round(seconds, 4),
+            frames=n_frames,
+            stop_reason=made.stop_reason,
+            tries=made.tries,
+            constrained=made.constrained,
+            failures=[failure.detail for failure in made.failures],
+            missed=list(made.words.missed),
+            repeated=list(made.words.repeated),
+            in_order=made.words.in_order,
+            words=[WordTime(word, round(offset + start, 3), round(offset + end, 3)) for word, start, end in times],
+            guessed=list(source.guessed),
+            skipped=list(source.skipped),
+        )
 
     def _encode(self, sentences: Sequence[str]) -> tuple[list[EncodedText], list[str]]:
-        """The sentences that can be spoken, and those with nothing to say; an error if there are only such."""
+        """The sentences that can be spoken, long ones in parts, and those with nothing to say.
+
+        Raises:
+            NothingToSayError: if there are only such.
+        """
         encoded: list[EncodedText] = []
         unspoken: list[str] = []
-        for sentence in sentences:
+        longest = max(self.lengths.max_symbols, MIN_LONGEST)
+        waiting = list(reversed(sentences))
+        while waiting:
+            sentence = waiting.pop()
             try:
-                encoded.append(self.frontend(sentence))
+                text = self.frontend(sentence)
             except NothingToSayError:
                 unspoken.append(sentence)
-                if len(unspoken) == len(sentences):
+                if not encoded and not waiting:
                     raise
+                continue
+            # Training never went further than its longest text, and attention may get lost there.
+            parts = [sentence]
+            if len(text.ids) > longest:
+                parts = split_sentences(sentence, max(1, len(sentence) * longest // len(text.ids)))
+            if len(parts) == 1:
+                encoded.append(text)
+            else:
+                waiting += reversed(parts)
         return encoded, unspoken
 
 
@@ -296,30 +268,6 @@ def check_contracts(mine: AudioConfig, mine_path: Path, theirs: AudioConfig, the
         )
 
 
-def device_of(module: nn.Module) -> torch.device:
-    """Where a module's weights are now: while it trains, its trainer moves it."""
-    return next((tensor.device for tensor in module.state_dict().values()), torch.device("cpu"))
-
-
-def text_seed(seed: int, ids: Sequence[int], number: int = 1) -> int:
-    """A seed of the sentence's own, and of the try: what else is spoken changes nothing."""
-    of_try = f":{number}" if number > 1 else ""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{list(ids)}{of_try}".encode()).digest()[:7], "big")
-
-
 def _pad_right(mel: Tensor, length: int) -> Tensor:
     """Repeat the last frame up to `length`; the vocoder ignores what lies behind a row's own length."""
     return torch.cat([mel, mel[:, -1:].expand(-1, length - mel.shape[1])], dim=1)
-
-
-def _share(
-    progress: Progress | None, what: str, first: int, count: int, total: int, longest: int
-) -> Callable[[int], None] | None:
-    """Turn a count of frames or samples into a share of the whole work."""
-    if progress is None:
-        return None
-
-    def report(done: int) -> None:
-        progress(what, (first + count * min(1.0, done / longest)) / total)
-
-    return report

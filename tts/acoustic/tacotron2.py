@@ -17,10 +17,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tts.acoustic import _watch
 from tts.acoustic._modules import Dropout, Encoder, PostNet, PreNet, always_dropout
 from tts.acoustic._recurrence import AttendedState, AttentionTrace, LSTMState, ZoneoutLSTM, attend, attention_loop
+from tts.acoustic._watch import Span, Step, Watch
 from tts.batch import AcousticBatch
-from tts.interfaces import AcousticGeneration, AcousticModel, AcousticOutput, Attention, AttentionMemory
+from tts.interfaces import (
+    AcousticGeneration,
+    AcousticModel,
+    AcousticOutput,
+    Attention,
+    AttentionMemory,
+    AttentionWindow,
+)
 from tts.layers import MelScaler, dropout_rows, length_mask
 from tts.parallel import OneThread
 from tts.settings import component, require
@@ -198,38 +207,46 @@ class Tacotron2(AcousticModel):
         *,
         seeds: Sequence[int],
         max_frames: Sequence[int],
+        min_frames: Sequence[int] | None = None,
+        rest_frames: int = 0,
+        windows: Sequence[AttentionWindow | None] | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> AcousticGeneration:
         """Free running; see `AcousticModel.generate`."""
         assert not self.training, "synthesis wants eval(): no dropout but the prenet's"
-        assert len(seeds) == len(max_frames) == len(text_ids) and min(max_frames) >= 1
+        assert len(seeds) == len(text_ids)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         drop = partial(dropout_rows, generators=generators)
-        limits = torch.tensor(max_frames, device=text_ids.device)
-        lengths, stopped = torch.zeros_like(limits), torch.zeros_like(limits, dtype=torch.bool)
+        limits = _watch.make_limits(
+            text_lengths,
+            max_frames=max_frames,
+            min_frames=min_frames,
+            rest_frames=rest_frames,
+            stop_threshold=self.stop_threshold,
+            windows=windows,
+        )
+        watch = _watch.start(limits, text_ids.shape[1])
         prepared = self.encode(text_ids, text_lengths)
         state, previous = self.start(prepared), torch.zeros(len(text_ids), self.n_mels, device=text_ids.device)
         made: list[Frames] = []
         weights: list[Tensor] = []
         # A row that has ended is still computed with the others, but no row sees another, and it is cut off below.
-        while bool((lengths == 0).any()):
-            frames, state = self.step(previous, state, prepared, drop)
+        while watch.speaking:
+            span = _watch.allowed(watch, limits)
+            frames, state = self.step(previous, state, _within(prepared, span), drop)
             previous = frames.mel[:, :, -1]
             made.append(frames)
             weights.append(state.attended.attention.weights)
             n_frames = len(made) * self.reduction
-            speaking = lengths == 0
-            stopped |= speaking & (torch.sigmoid(frames.stop_logit) > self.stop_threshold)
-            ends = speaking & (stopped | (n_frames >= limits))
-            lengths = torch.where(ends, limits.clamp_max(n_frames), lengths)
+            seen = (weights[-1], torch.sigmoid(frames.stop_logit), frames.mel.mean(dim=1))
+            watch = _watch.advance(watch, limits, Step(*(part.float().cpu().numpy() for part in seen)), n_frames)
             if progress is not None:
                 progress(n_frames)
-        return self._finish(made, weights, lengths, stopped)
+        return self._finish(made, weights, watch)
 
-    def _finish(
-        self, made: list[Frames], weights: list[Tensor], lengths: Tensor, stopped: Tensor
-    ) -> AcousticGeneration:
+    def _finish(self, made: list[Frames], weights: list[Tensor], watch: Watch) -> AcousticGeneration:
         """Postnet, then cut every row at its length."""
+        lengths = torch.from_numpy(watch.lengths).to(weights[0].device)
         n_frames = int(lengths.max())
         mask = length_mask(lengths, n_frames)
         mel = torch.cat([frames.mel for frames in made], dim=2)[:, :, :n_frames]
@@ -238,8 +255,20 @@ class Tacotron2(AcousticModel):
         stop = stop.repeat_interleave(self.reduction, dim=1)[:, :n_frames]
         alignment = torch.stack(weights, dim=2).repeat_interleave(self.reduction, dim=2)[:, :, :n_frames]
         return AcousticGeneration(
-            mel.masked_fill(~mask[:, None], self.silence), lengths, stop * mask, alignment * mask[:, None], stopped
+            mel.masked_fill(~mask[:, None], self.silence),
+            lengths,
+            stop * mask,
+            alignment * mask[:, None],
+            watch.stop_reasons,
         )
+
+
+def _within(prepared: AttentionMemory, span: Span | None) -> AttentionMemory:
+    """The memory of which attention sees the given symbols only."""
+    if span is None:
+        return prepared
+    low, high = (edge.to(prepared.mask.device) for edge in span)
+    return prepared._replace(mask=Span(low, high).mask(prepared.mask.shape[1]))
 
 
 def build(cfg: Config, *, n_symbols: int, n_mels: int, max_reduction: int, silence: float) -> AcousticModel:

@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 from torch import nn
 
+from tts.decoding import text_seed
 from tts.evaluation.measures import Measure, Part
 from tts.evaluation.sentences import Item
 from tts.parallel import WorkerDiedError, unordered
-from tts.synthesis import Synthesizer, text_seed
+from tts.synthesis import Synthesizer
 
 SENTENCES = 4
 SECONDS = 15.0  # after which no further sentence is begun, once there are two

@@ -14,9 +14,12 @@ from tts.audio.files import write_wave
 from tts.checkpoint import find_half, load_acoustic, read_facts
 from tts.data.datasets import AcousticDataset, collate_acoustic
 from tts.data.manifest import Clip, Prepared, load_prepared
+from tts.decoding import text_seed
 from tts.errors import CheckpointError, DataError
+from tts.interfaces import BY_ITSELF
+from tts.progress import Progress
 from tts.runs import read_recipe
-from tts.synthesis import Progress, Synthesizer, text_seed
+from tts.synthesis import Synthesizer
 from tts.text.frontend import Frontend
 from tts.training.figures import alignment_figure, save_figure
 
@@ -50,7 +53,7 @@ def measure_demo(run: Path, progress: Progress | None = None) -> Iterator[str]:
         f"over {len(errors)} phonemes of {len(clips)} held-out sentences"
     )
     decoded = synthesizer.decode(clips, progress=progress)
-    stopped = sum(made.stop_reason == "stop" for made in decoded)
+    stopped = sum(made.stop_reason in BY_ITSELF for made in decoded)
     astray = {"skip", "repeat"}
     whole = sum(not astray & {failure.kind for failure in made.failures} for made in decoded)
     yield f"stopped by themselves: {stopped} of {len(clips)} held-out sentences"

@@ -14,6 +14,7 @@ from torch import Tensor
 from tts.atomic import check_writable
 from tts.audio.files import Recording, resample, write_wave
 from tts.checkpoint import find_half, read_half_recipe
+from tts.decoding import TRIES, Decoded, text_seed
 from tts.errors import CheckpointError, DataError, TextError
 from tts.evaluation import cost, systems, tally
 from tts.evaluation.against import compare, deaf_to
@@ -29,7 +30,7 @@ from tts.evaluation.systems import Spoken
 from tts.evaluation.vocoding import Job, vocode_all
 from tts.progress import progress_bar
 from tts.settings import Recipe
-from tts.synthesis import Decoded, Synthesizer, text_seed
+from tts.synthesis import Synthesizer
 from tts.text.frontend import Frontend
 
 RIVAL = "against"
@@ -56,7 +57,7 @@ class Options:
     other: str = ""  # another system's command line
     gate: str = ""
     panel: Panel = field(default_factory=Panel)
-    tries: int = 3
+    tries: int = TRIES
     seed: int = 0
     workers: int = 0  # processes that judge; 0: one per core
     device: str = "cpu"

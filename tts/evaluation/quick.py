@@ -17,6 +17,7 @@ from torch import Tensor
 
 from tts.audio.griffin_lim import griffin_lim
 from tts.data.manifest import Clip
+from tts.decoding import Decoded
 from tts.evaluation import recognition
 from tts.evaluation.closeness import DB, warping_path
 from tts.evaluation.language_model import text_of
@@ -25,7 +26,6 @@ from tts.evaluation.recognition import Intelligibility, build_language_model
 from tts.evaluation.sentences import phoneme_frontend
 from tts.failures import KINDS
 from tts.settings import AudioConfig, Recipe
-from tts.synthesis import Decoded
 
 ORDER = 24  # cepstral coefficients, without the first, which is loudness
 ITERATIONS = 32  # of Griffin-Lim: half of what a listener gets

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from tts.decoding import Decoded
 from tts.evaluation.measures import Measure, Part
 from tts.evaluation.report import FailureRow
 from tts.evaluation.sentences import HELD_OUT, Item
 from tts.failures import KINDS, Failure
-from tts.synthesis import Decoded
 
 FAILURES = Measure(
     "failures",

@@ -22,12 +22,18 @@ _STARTERS = _words(
 )
 _END = re.compile(r"[.!?…。！？]+[\"'”’»)\]]*(?=\s)")
 _CLAUSE = re.compile(r"[,;:—–][\"'”’)\]]*(?=\s)|(?<=\s)(?:-|--|—|–)(?=\s)")
+# Where a clause without a mark may begin.
+_CONJUNCTION = re.compile(
+    r"\s(?=(?:and|but|or|nor|so|yet|if|when|while|where|which|who|that|than|because|as|until|since|although|though"
+    r"|before|after|unless|then)\s)",
+    re.IGNORECASE,
+)
 _SPAN = re.compile(r"\{[^{}]*\}")
 _SHORT_LINE = 40  # characters; a shorter line is taken for a heading or an item of a list, not for wrapped prose
 
 
 def split_sentences(text: str, max_chars: int = 300) -> list[str]:
-    """Sentences in order, none empty, longer ones split at clauses or, failing that, at spaces.
+    """Sentences in order, none empty, longer ones split at clauses, failing that before conjunctions, else at spaces.
 
     Joined with spaces, they have exactly the words of `text`. Inline phonemes are never split, and a single word or
     span longer than `max_chars` stays whole.
@@ -90,15 +96,21 @@ def _is_end(block: str, match: re.Match[str]) -> bool:
 
 
 def _shorten(sentence: str, max_chars: int) -> list[str]:
-    """Parts of at most max_chars, of similar length, split at a clause mark near the ideal place, else at a space."""
+    """Parts of at most max_chars, of similar length.
+
+    They are split near the ideal place: at a clause mark, else before a conjunction, else at a space.
+    """
     if len(sentence) <= max_chars:
         return [sentence]
     n_parts = -(-len(sentence) // max_chars)
     ideal = len(sentence) / n_parts
     clauses = [match.end() for match in _CLAUSE.finditer(sentence) if ideal / 2 <= match.end() <= max_chars]
+    # A conjunction is a weaker reason than a mark: it must not make more parts than are needed.
+    least = max(ideal / 2, len(sentence) - (n_parts - 1) * max_chars)
+    joints = [match.end() for match in _CONJUNCTION.finditer(sentence) if least <= match.end() <= max_chars]
     spaces = [match.start() for match in re.finditer(r"\s", sentence)]
     fitting = [place for place in spaces if 0 < place <= max_chars]
-    places = clauses or fitting or spaces[:1]
+    places = clauses or joints or fitting or spaces[:1]
     if not places:
         return [sentence]
     place = min(places, key=lambda at: abs(at - ideal))

@@ -11,11 +11,12 @@ from torch import Tensor
 from tts.alignment import health, mean_health
 from tts.batch import AcousticBatch
 from tts.data.manifest import Clip, Prepared
+from tts.decoding import Decoded
 from tts.evaluation.quick import Listener, failure_shares, mel_cepstral_distance
-from tts.interfaces import AcousticModel, Vocoder
+from tts.interfaces import BY_ITSELF, AcousticModel, Vocoder
 from tts.losses import group_mask, guided_attention_loss, masked_l1, masked_l2, stop_loss
 from tts.settings import AcousticStage
-from tts.synthesis import Decoded, Synthesizer
+from tts.synthesis import Synthesizer
 from tts.training.diagnosis import clip_losses, diagnose
 from tts.training.figures import alignment_figure, mel_figure, stop_figure
 from tts.training.health import Ending, SentenceHealth, alignment_in_words, forced_ending, health_table
@@ -50,7 +51,7 @@ class AcousticTask(Task):
         self.synthesizer = synthesizer
         self.listener = listener
         self.judged_by = f"words of {len(listener.texts)} sentences" if listener else ""
-        self.facts["frames_per_symbol"] = prepared.frames_per_symbol.max
+        self.facts |= synthesizer.lengths.facts
         self.facts["aligned_at"] = None
         self.facts["remedy_at"] = None
         self.facts["remedy_failed_at"] = None
@@ -132,7 +133,7 @@ class AcousticTask(Task):
         for row, (clip, made) in enumerate(zip(self.clips, decoded, strict=True)):
             n_symbols, n_frames = made.alignment.shape
             free = health(made.alignment[None], torch.tensor([n_symbols]), torch.tensor([n_frames]), r)[0]
-            ending = Ending(made.stop_reason == "stop", (n_frames - clip.n_frames) * seconds)
+            ending = Ending(made.stop_reason in BY_ITSELF, (n_frames - clip.n_frames) * seconds)
             led = forced_ending(stop_logit[row].float().cpu(), clip.n_frames, r, seconds)
             sentences.append(SentenceHealth(clip.id, clip.text, clip.seconds, forced[row], free, led, ending))
         return sentences

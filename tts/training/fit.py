@@ -19,6 +19,7 @@ from tts.checkpoint import build_acoustic, build_vocoder, find_half, load_vocode
 from tts.data.datasets import AcousticDataset, Segment, collate_acoustic
 from tts.data.loaders import acoustic_loader, vocoder_loader
 from tts.data.manifest import Clip, Prepared
+from tts.decoding import Lengths
 from tts.errors import CheckpointError, ConfigError
 from tts.evaluation.quick import Listener, why_deaf
 from tts.interfaces import Vocoder
@@ -55,10 +56,16 @@ def fit_acoustic(recipe: Recipe, run: Path, prepared: Prepared, frontend: Fronte
     vocoder: Vocoder = (
         load_vocoder(found).model if found else griffin_lim.build(griffin_lim.Config(), audio=recipe.audio)
     )
-    synthesizer = Synthesizer(model, vocoder, frontend, recipe.audio, frames_per_symbol=prepared.frames_per_symbol.max)
+    synthesizer = Synthesizer(model, vocoder, frontend, recipe.audio, lengths=lengths_of(prepared))
     listener = _listener(recipe, prepared)
     task = AcousticTask(model, stage, prepared, synthesizer, held_out, clips, listener)
     return _fit(recipe, run, task, stage, prepared, frontend.symbols)
+
+
+def lengths_of(prepared: Prepared) -> Lengths:
+    """What the training clips allow a decode."""
+    pace, clips = prepared.frames_per_symbol, prepared.split("train")
+    return Lengths(pace.max, pace.min, max(len(clip.ids) for clip in clips))
 
 
 def _listener(recipe: Recipe, prepared: Prepared) -> Listener | None:
