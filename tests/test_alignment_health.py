@@ -161,6 +161,7 @@ def test_without_alignment_training_says_why_helps_once_and_says_if_in_vain(trai
     assert "remedy, once: until step 5 4 frames a decoder step instead of 3; guided attention weighs 25" in lines[-3]
     assert lines[-2].startswith("acoustic: not aligned by step 4, the remedy of step 2 has not helped: focus")
     assert lines[-1].startswith("acoustic: training goes on as planned")
+    assert len(set(lines)) == len(lines), "each is said once"
     facts = read_facts(run / "acoustic" / "last.safetensors")
     assert (facts["aligned_at"], facts["remedy_at"], facts["remedy_failed_at"]) == (None, 2, 4)
     log = EventAccumulator(str(run / "tensorboard" / "acoustic")).Reload()
