@@ -19,7 +19,7 @@ class Scripted(torch.nn.Module):
         self.good = good
         self.asked = []
 
-    def generate(self, text_ids, text_lengths, *, seeds, max_frames, progress=None):
+    def generate(self, text_ids, text_lengths, *, seeds, max_frames, speaker_ids=None, progress=None):
         self.asked.append(list(seeds))
         n_symbols, n_frames = text_ids.shape[1], 8 * text_ids.shape[1]
         alignment = torch.zeros(len(seeds), n_symbols, n_frames)

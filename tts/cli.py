@@ -47,6 +47,7 @@ Speak a text with a trained voice.
   echo "text" | python synthesize.py -
 
   voice=runs/NAME     a run folder; default: the newest run, or else the shipped voice
+  speaker=bob         who speaks, where the voice has several; default the first by name
   out=hello.wav       WAV or FLAC; default speech.wav
   seed=0              another seed, another reading; the same seed, the same samples
   vocoder=griffin_lim speak without the trained vocoder: quick, less natural
@@ -75,7 +76,7 @@ The whole chain in minutes: a corpus spoken by espeak-ng, both halves trained on
   python -m tts demo [key=value ...]   keys as in `python train.py recipe=demo`"""
 
 INTERRUPTED = 128 + signal.SIGINT
-OPTIONS = ("voice", "out", "seed", "vocoder", "device", "plot", "report", "file")
+OPTIONS = ("voice", "speaker", "out", "seed", "vocoder", "device", "plot", "report", "file")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -168,12 +169,18 @@ def synthesize(arguments: Sequence[str]) -> int:
     check_device(device)
     from tts.atomic import write_atomically
     from tts.audio.files import write_wave
+    from tts.speakers import list_speakers
     from tts.synthesis import Synthesizer
 
     synthesizer = Synthesizer.load(voice, vocoder=options.get("vocoder", ""), device=device)
     if not synthesizer.vocoder.trainable:
         say(f"{voice}: speaking with Griffin-Lim" + ("" if "vocoder" in options else ", it has no trained vocoder yet"))
-    speech = synthesizer.speak(text, seed=seed, progress=progress_line())
+    speech = synthesizer.speak(text, speaker=options.get("speaker", ""), seed=seed, progress=progress_line())
+    if len(synthesizer.speakers) > 1 and "speaker" not in options:
+        say(
+            f"{voice}: {speech.speaker or 'the speaker without a name'} speaks; others: speaker=NAME, of "
+            f"{list_speakers(synthesizer.speakers)}"
+        )
     write_wave(out, speech.wave, speech.sample_rate)
     for place, sentence in enumerate(speech.sentences, 1):
         print(f"{place}. {sentence.text}  [{sentence.seconds:.2f} s]")
@@ -193,6 +200,7 @@ def synthesize(arguments: Sequence[str]) -> int:
         content = {
             "seconds": round(speech.seconds, 4),
             "rtf": round(speech.rtf, 4),
+            "speaker": speech.speaker,
             "sentences": [asdict(sentence) for sentence in speech.sentences],
         }
         write_atomically(report, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())

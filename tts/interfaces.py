@@ -9,7 +9,7 @@ Shapes: B batch, T_text symbols, T_mel frames, T_wave samples, D width of the en
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from torch import Tensor, nn
 
@@ -68,10 +68,14 @@ class AcousticGeneration(NamedTuple):
     stopped: Tensor  # (B,) bool, True = the stop token fired; False = cut at the limit
 
 
-class AcousticModel(nn.Module, ABC):
-    """Text to mel. `build(cfg, *, n_symbols, n_mels, max_reduction, silence)` makes one.
+Rows = Literal["symbols", "speakers", "frames"]
 
-    `silence` is the value of a mel bin without sound, in contract units.
+
+class AcousticModel(nn.Module, ABC):
+    """Text to mel. `build(cfg, *, n_symbols, n_mels, max_reduction, silence, n_speakers)` makes one.
+
+    `silence` is the value of a mel bin without sound, in contract units. A voice of one speaker needs no parameters for
+    it.
 
     A model also has a `step(previous, state) -> (frame, state)` of its own types, which both `forward` and `generate`
     follow; where `forward` takes a faster path, a test proves it equal to the steps.
@@ -79,6 +83,9 @@ class AcousticModel(nn.Module, ABC):
 
     scaler: MelScaler
     reduction: int  # frames per decoder step now, at most max_reduction; the trainer sets it
+    # Tensors whose rows stand for the symbols of the table, its speakers, or the frames of a decoder step (n_mels rows
+    # each): another voice has others, and a warm start maps them by name.
+    rows: ClassVar[dict[str, Rows]]
 
     @abstractmethod
     def forward(self, batch: AcousticBatch) -> AcousticOutput:
@@ -92,6 +99,7 @@ class AcousticModel(nn.Module, ABC):
         *,
         seeds: Sequence[int],
         max_frames: Sequence[int],
+        speaker_ids: Tensor | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> AcousticGeneration:
         """Free running; each row stops by itself and depends on its own text and seed only.
@@ -100,6 +108,7 @@ class AcousticModel(nn.Module, ABC):
             text_ids: (B, T_text) int64. text_lengths: (B,).
             seeds: one per row; fixes the row's dropout.
             max_frames: one per row; a row that reaches it is cut.
+            speaker_ids: (B,) int64, places in the table of speakers; None: the first speaker.
             progress: called with the number of frames decoded so far.
         """
 

@@ -6,7 +6,7 @@ Shapes: T_text symbols, T_mel frames, T_wave samples of one sentence.
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
@@ -18,6 +18,7 @@ from tts.errors import CheckpointError, NothingToSayError
 from tts.failures import Failure, WordsReport, find_failures, words_attended
 from tts.interfaces import AcousticModel, Vocoder
 from tts.settings import AudioConfig
+from tts.speakers import ONE_SPEAKER, speaker_id
 from tts.text.frontend import EncodedText, Frontend, WordSpan
 from tts.text.split import split_sentences
 
@@ -37,6 +38,8 @@ class Encoded(Protocol):
     def ids(self) -> Sequence[int]: ...  # noqa: D102
     @property
     def words(self) -> Sequence[WordSpan]: ...  # noqa: D102
+    @property
+    def speaker(self) -> str: ...  # noqa: D102 - empty: the voice's first
 
 
 class Decoded(NamedTuple):
@@ -75,6 +78,7 @@ class Speech:
 
     wave: Tensor  # (T_wave,) in [-1, 1]
     sample_rate: int
+    speaker: str  # empty where the voice's only speaker has no name
     sentences: list[Sentence]
     unspoken: list[str]  # stretches of the text with nothing to pronounce
     encoded: list[EncodedText]  # one per sentence, as are the decodes
@@ -103,13 +107,18 @@ class Synthesizer:
         audio: AudioConfig,
         *,
         frames_per_symbol: float,
+        speakers: Sequence[str] = ONE_SPEAKER,
     ):
-        """frames_per_symbol: the slowest seen in training; twice that is the limit of a decode."""
+        """frames_per_symbol: the slowest seen in training; twice that is the limit of a decode.
+
+        speakers: the voice's table.
+        """
         self.acoustic = acoustic
         self.vocoder = vocoder
         self.frontend = frontend
         self.audio = audio
         self.frames_per_symbol = frames_per_symbol
+        self.speakers = tuple(speakers)
 
     @classmethod
     def load(cls, voice: Path, *, vocoder: str = "", device: str = "cpu") -> "Synthesizer":
@@ -128,22 +137,23 @@ class Synthesizer:
             raise CheckpointError(f"{voice} holds no trained acoustic model; train one: {hint}")
         half = load_acoustic(path)
         other = None if vocoder == "griffin_lim" else find_half(voice, "vocoder")
-        speaker: Vocoder
+        spoken_by: Vocoder
         if other is None:
             from tts.vocoder import griffin_lim
 
-            speaker = griffin_lim.build(griffin_lim.Config(), audio=half.recipe.audio)
+            spoken_by = griffin_lim.build(griffin_lim.Config(), audio=half.recipe.audio)
         else:
             vocoder_half = load_vocoder(other)
             check_contracts(half.recipe.audio, path, vocoder_half.recipe.audio, other)
-            speaker = vocoder_half.model
+            spoken_by = vocoder_half.model
         frontend = Frontend(half.recipe.text, symbols=half.symbols)
         return cls(
             half.model.to(device),
-            speaker.to(device),
+            spoken_by.to(device),
             frontend,
             half.recipe.audio,
             frames_per_symbol=float(half.facts["frames_per_symbol"]),
+            speakers=half.speakers,
         )
 
     @torch.inference_mode()
@@ -155,6 +165,9 @@ class Synthesizer:
         Args:
             tries: at most so many decodes of a text that fails, each with other dropout; the one that fails in the
                 fewest ways is kept.
+
+        Raises:
+            ConfigError: if a text wants a speaker that the voice does not have.
         """
         decoded: list[Decoded] = []
         for first in range(0, len(texts), BATCH):
@@ -190,6 +203,7 @@ class Synthesizer:
             lengths.to(device_of(self.acoustic)),
             seeds=[text_seed(seed, text.ids, number) for text in batch],
             max_frames=[self._limit(text) for text in batch],
+            speaker_ids=self._speaker_ids(batch),
             progress=report,
         )
         decoded = []
@@ -204,6 +218,12 @@ class Synthesizer:
             reason: Literal["stop", "limit"] = "stop" if stopped else "limit"
             decoded.append(Decoded(mel, alignment, stop_probability, reason, words, found, found, number))
         return decoded
+
+    def _speaker_ids(self, batch: Sequence[Encoded]) -> Tensor:
+        """(B,) who says each text."""
+        return torch.tensor(
+            [speaker_id(text.speaker, self.speakers) for text in batch], device=device_of(self.acoustic)
+        )
 
     @torch.inference_mode()
     def vocode(self, mels: Sequence[Tensor], *, seeds: Sequence[int], progress: Progress | None = None) -> list[Tensor]:
@@ -225,15 +245,20 @@ class Synthesizer:
                 waves[row] = wave[: n_frames * self.audio.hop_length].float().cpu()
         return [waves[row] for row in range(len(mels))]
 
-    def speak(self, text: str, *, seed: int = 0, progress: Progress | None = None) -> Speech:
+    def speak(self, text: str, *, speaker: str = "", seed: int = 0, progress: Progress | None = None) -> Speech:
         """Speak a text of any length, sentence by sentence.
+
+        Args:
+            speaker: a name of the voice's table; empty: the first.
 
         Raises:
             TextError: if there is nothing to speak, or a symbol the voice does not have.
+            ConfigError: if the voice has no such speaker.
         """
         began = time.perf_counter()
         sentences = split_sentences(text) or [text]  # an empty text gets the frontend's own error
-        encoded, unspoken = self._encode(sentences)
+        name = self.speakers[speaker_id(speaker, self.speakers)]
+        encoded, unspoken = self._encode(sentences, name)
         decoded = self.decode(encoded, seed=seed, tries=TRIES, progress=progress)
         seeds = [text_seed(seed, e.ids) for e in encoded]
         waves = self.vocode([d.mel for d in decoded], seeds=seeds, progress=progress)
@@ -271,15 +296,17 @@ class Synthesizer:
             )
             offset += len(wave) / self.audio.sample_rate
         whole = torch.cat(pieces).clamp(-1, 1)
-        return Speech(whole, self.audio.sample_rate, spoken, unspoken, encoded, decoded, time.perf_counter() - began)
+        return Speech(
+            whole, self.audio.sample_rate, name, spoken, unspoken, encoded, decoded, time.perf_counter() - began
+        )
 
-    def _encode(self, sentences: Sequence[str]) -> tuple[list[EncodedText], list[str]]:
+    def _encode(self, sentences: Sequence[str], speaker: str) -> tuple[list[EncodedText], list[str]]:
         """The sentences that can be spoken, and those with nothing to say; an error if there are only such."""
         encoded: list[EncodedText] = []
         unspoken: list[str] = []
         for sentence in sentences:
             try:
-                encoded.append(self.frontend(sentence))
+                encoded.append(replace(self.frontend(sentence), speaker=speaker))
             except NothingToSayError:
                 unspoken.append(sentence)
                 if len(unspoken) == len(sentences):

@@ -9,15 +9,21 @@ from tts.data.datasets import AcousticDataset, AcousticItem, Segment, SegmentDat
 from tts.data.manifest import Clip
 from tts.data.sampler import LengthBatches, SegmentBatches
 from tts.settings import AcousticStage, AudioConfig, VocoderStage
+from tts.speakers import ONE_SPEAKER
 
 
 def acoustic_loader(
-    clips: Sequence[Clip], audio: AudioConfig, stage: AcousticStage, seed: int, start: int = 0
+    clips: Sequence[Clip],
+    audio: AudioConfig,
+    stage: AcousticStage,
+    seed: int,
+    start: int = 0,
+    speakers: Sequence[str] = ONE_SPEAKER,
 ) -> "DataLoader[AcousticItem]":
-    """Yields an `AcousticBatch` of clips of similar length, endlessly."""
+    """Yields an `AcousticBatch` of clips of similar length, endlessly. speakers: the table of the corpus."""
     lengths = [clip.n_frames for clip in clips]
     return DataLoader(
-        AcousticDataset(clips, audio),
+        AcousticDataset(clips, audio, speakers),
         batch_sampler=LengthBatches(lengths, stage.batch_size, stage.batch_frames, seed, start),
         collate_fn=partial(collate_acoustic, audio=audio),
         num_workers=stage.loader_workers,
