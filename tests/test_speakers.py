@@ -163,6 +163,7 @@ def test_a_run_does_not_go_on_with_other_speakers(duet, tmp_path, capsys):
     assert main(["train", f"recipe={run}", f"data.root={corpus}", *steps(6), "stages=[prepare,acoustic]"]) == 2
     error = capsys.readouterr().err
     assert "was trained with the speakers alice, bob, and the corpus now has alice, carol" in error
+    assert f"init_from={run}" in error
 
 
 def test_a_speaker_whose_clips_are_all_held_out_is_an_error(tmp_path, capsys):

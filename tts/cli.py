@@ -36,6 +36,9 @@ A recipe is a file in recipes/ (or a path), made of parts from configs/. Any key
   text=characters               another part: configs/text/characters.yaml
   acoustic.attention.name=dynamic_convolution
   trainer.acoustic.max_steps=50000  trainer.vocoder.max_minutes=600
+  init_from=runs/ljspeech       start from the weights of this voice, or of one *.safetensors file: to make a voice of
+                                minutes of speech. Symbols and speakers are mapped by name, the mel contract must be the
+                                same (audio=...), and a table tells what was copied and what is new
 
 The run's resolved recipe is RUN/recipe.yaml: every key with its value. Watch with: tensorboard --logdir runs"""
 

@@ -3,7 +3,7 @@
 import logging
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from tts.batch import AcousticBatch, VocoderBatch
-from tts.checkpoint import build_acoustic, build_vocoder, find_half, load_vocoder, read_speakers
+from tts.checkpoint import Stored, build_acoustic, build_vocoder, find_half, load_vocoder, read_speakers
 from tts.data.cache import load_mel
 from tts.data.datasets import AcousticDataset, Segment, collate_acoustic
 from tts.data.loaders import acoustic_loader, vocoder_loader
@@ -31,6 +31,7 @@ from tts.training.acoustic import AcousticTask
 from tts.training.callbacks import Keeper, ProgressLine
 from tts.training.task import OneBatch, Task
 from tts.training.vocoder import VocoderTask
+from tts.training.warm_start import take_over
 from tts.vocoder import griffin_lim
 
 HELD_OUT_BATCHES = 4  # of segments, fixed, on which a vocoder is validated
@@ -44,13 +45,22 @@ class Outcome(NamedTuple):
     bad_steps: int
 
 
-def fit_acoustic(recipe: Recipe, run: Path, prepared: Prepared, frontend: Frontend) -> Outcome:
-    """Train the acoustic model, or go on where a training state lies in the run folder."""
+def fit_acoustic(
+    recipe: Recipe, run: Path, prepared: Prepared, frontend: Frontend, start: Stored | None, say: Callable[[str], None]
+) -> Outcome:
+    """Train the acoustic model, or go on where a training state lies in the run folder.
+
+    Args:
+        start: a half whose weights a new training begins with.
+        say: told what of it was taken over.
+    """
     stage = recipe.trainer.acoustic
     torch.manual_seed(recipe.seed)
     model = build_acoustic(recipe, len(frontend.symbols), len(prepared.speakers))
     model.scaler.fit(prepared.mel_mean, prepared.mel_std)
     _check_speakers(run, prepared.speakers)
+    if start:
+        say(take_over(model, start, frontend.symbols, prepared.speakers))
     clips = prepared.split("held_out")
     dataset = AcousticDataset(clips, recipe.audio, prepared.speakers)
     held_out = collate_acoustic([dataset[i] for i in range(len(clips))], recipe.audio)
@@ -77,7 +87,7 @@ def _check_speakers(run: Path, speakers: tuple[str, ...]) -> None:
     if state.is_file() and half.is_file() and (trained := read_speakers(half)) != speakers:
         raise CheckpointError(
             f"{run} was trained with the speakers {list_speakers(trained)}, and the corpus now has "
-            f"{list_speakers(speakers)}; for a new run: run=runs/NEW"
+            f"{list_speakers(speakers)}; for a new run: run=runs/NEW init_from={run}"
         )
 
 
@@ -92,12 +102,16 @@ def _listener(recipe: Recipe, prepared: Prepared) -> Listener | None:
     return Listener(recipe, prepared.split("held_out")[:n_heard], prepared.clips)
 
 
-def fit_vocoder(recipe: Recipe, run: Path, prepared: Prepared) -> Outcome:
-    """Train the vocoder, or go on where a training state lies in the run folder."""
+def fit_vocoder(
+    recipe: Recipe, run: Path, prepared: Prepared, start: Stored | None, say: Callable[[str], None]
+) -> Outcome:
+    """Train the vocoder, or go on where a training state lies in the run folder; `start` as for the acoustic model."""
     stage = recipe.trainer.vocoder
     torch.manual_seed(recipe.seed)
     model = build_vocoder(recipe)
     model.scaler.fit(prepared.mel_mean, prepared.mel_std)
+    if start:
+        say(take_over(model, start))
     clips = prepared.split("held_out")
     mels = {clip.id: load_mel(clip.cache_file) for clip in clips[:2]}
     segments = list(islice(_segments(recipe, model, clips), HELD_OUT_BATCHES))
