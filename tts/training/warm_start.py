@@ -61,8 +61,10 @@ def find_starts(recipe: Recipe, run: Path, symbols: tuple[str, ...], say: Say) -
         ConfigError: if `init_from` names nothing.
         CheckpointError: if nothing of it is trained, it is of another mel contract, or nothing of it fits.
     """
+    if not recipe.init_from:
+        return Starts()
     kinds: list[Kind] = [kind for kind in _trainable(recipe) if not (run / kind / "last.ckpt").is_file()]
-    if not recipe.init_from or not kinds:
+    if not kinds:
         return Starts()
     found = _find(Path(recipe.init_from))
     if not any(kind in found for kind in kinds):
@@ -130,8 +132,8 @@ def _check_contract(recipe: Recipe, old: Stored) -> None:
 
 
 def _check_fit(taken: Sequence[Taken], recipe: Recipe, old: Stored, kind: Kind) -> None:
-    """Refuse a half of which nothing fits; the scaler alone is nothing."""
-    if not any(item.entries for item in taken if not item.name.startswith("scaler.")):
+    """Refuse a half of which nothing fits; what is no matrix (a bias, the scaler) is nothing by itself."""
+    if not any(item.entries for item in taken if item.value.dim() > 1):
         keys = [f"{kind}.{key}" for key in _differing(recipe, old, kind)]
         raise CheckpointError(
             f"init_from: nothing of {old.path} fits this recipe's {kind} half; they differ in {name_some(keys, 8)}. "
