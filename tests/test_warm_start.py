@@ -12,8 +12,8 @@ from tts.batch import AcousticBatch
 from tts.checkpoint import Stored, build_acoustic
 from tts.cli import main
 from tts.config import load_recipe
-from tts.errors import CheckpointError
-from tts.runs import read_recipe
+from tts.errors import CheckpointError, ConfigError
+from tts.runs import check_resume, read_recipe
 from tts.text.symbols import TABLES
 from tts.training.warm_start import find_starts, take_over
 
@@ -222,3 +222,13 @@ def test_minutes_of_two_new_speakers_on_a_voice_of_one(trained, tmp_path, capsys
 def test_a_half_that_has_begun_needs_no_start(trained):
     recipe = load_recipe("own", [*SMALL, "init_from=/nowhere"])
     assert find_starts(recipe, trained, PHONEMES, print) == (None, None)
+
+
+@pytest.mark.parametrize("half", ["acoustic", "vocoder"])
+def test_either_half_that_has_begun_keeps_its_start(tmp_path, half):
+    stored, wanted = (load_recipe("own", [*SMALL, f"init_from={name}"]) for name in ("a", "b"))
+    check_resume(stored, wanted, tmp_path)
+    (tmp_path / half).mkdir()
+    (tmp_path / half / "last.ckpt").touch()
+    with pytest.raises(ConfigError, match="holds a run with another init_from"):
+        check_resume(stored, wanted, tmp_path)
