@@ -20,6 +20,7 @@ from tts.losses import masked_l1
 SILENCE = -11.5
 N_MELS = 6
 N_SYMBOLS = 11
+N_SPEAKERS = 3
 
 
 def files(package):
@@ -53,7 +54,7 @@ def make_attention(name):
     return module.build(tiny(module.Config()), query_dim=5, memory_dim=4)
 
 
-def make_model(name, attention, *, reduction=2, dropout=False):
+def make_model(name, attention, n_speakers=1, *, reduction=2, dropout=False):
     """Either a model with an attention of its own, or one that takes any."""
     module = import_module(f"tts.acoustic.{name}")
     config = module.Config()
@@ -61,7 +62,12 @@ def make_model(name, attention, *, reduction=2, dropout=False):
         config = dataclasses.replace(config, attention=import_module(f"tts.acoustic.attention.{attention}").Config())
     torch.manual_seed(0)
     model = module.build(
-        tiny(config, dropout=dropout), n_symbols=N_SYMBOLS, n_mels=N_MELS, max_reduction=3, silence=SILENCE
+        tiny(config, dropout=dropout),
+        n_symbols=N_SYMBOLS,
+        n_mels=N_MELS,
+        max_reduction=3,
+        silence=SILENCE,
+        n_speakers=n_speakers,
     )
     model.scaler.fit(torch.linspace(-6, -4, N_MELS), torch.linspace(1, 2, N_MELS))
     for layer in model.modules():  # statistics as after some training, so that normalisation is not the identity
@@ -82,7 +88,9 @@ def make_batch(text_lengths, mel_lengths, extra=0):
         text_ids[b, :n] = torch.randint(1, N_SYMBOLS, (100,), generator=generator)[:n]
         mel[b, :, :m] = torch.randn(100, N_MELS, generator=generator)[:m].t() * 1.5 - 5
     ids = [str(b) for b in range(len(text_lengths))]
-    return AcousticBatch(ids, text_ids, torch.tensor(text_lengths), mel, torch.tensor(mel_lengths)).validate()
+    speaker_ids = torch.arange(len(ids)) % N_SPEAKERS
+    lengths = torch.tensor(text_lengths), torch.tensor(mel_lengths)
+    return AcousticBatch(ids, text_ids, lengths[0], mel, lengths[1], speaker_ids).validate()
 
 
 def run_attention(attention, memory, lengths, n_steps=4):
@@ -100,10 +108,16 @@ def attention(request):
     return make_attention(request.param)
 
 
-CHOICES = [(model, attention) for model in MODELS for attention in ATTENTIONS]
+CHOICES = [
+    (model, attention, n_speakers) for model in MODELS for attention in ATTENTIONS for n_speakers in (1, N_SPEAKERS)
+]
 
 
-@pytest.fixture(params=CHOICES, ids="-".join)
+def choice_name(choice):
+    return "-".join(map(str, choice))
+
+
+@pytest.fixture(params=CHOICES, ids=choice_name)
 def model(request):
     return make_model(*request.param).eval()
 
@@ -201,16 +215,17 @@ def test_the_future_has_no_gradient(model, reduction):
         assert per_frame[group_start - 1] > 0
 
 
-@pytest.mark.parametrize("choice", CHOICES, ids="-".join)
+@pytest.mark.parametrize("choice", CHOICES, ids=choice_name)
 def test_a_batch_of_many_equals_batches_of_one(choice):
     model = make_model(*choice, dropout=True).eval()
     batch, seeds, limits = make_batch([4, 9, 2], [7, 14, 3]), [3, 1, 2], [9, 13, 4]
-    many = model.generate(batch.text_ids, batch.text_lengths, seeds=seeds, max_frames=limits)
+    many = model.generate(batch.text_ids, batch.text_lengths, seeds=seeds, max_frames=limits,
+                          speaker_ids=batch.speaker_ids)  # fmt: skip
     assert many.mel_lengths.tolist() == limits and set(many.stop_reasons) == {"limit"}
     for b in range(3):
         length, frames = int(batch.text_lengths[b]), limits[b]
         one = model.generate(batch.text_ids[b : b + 1, :length], torch.tensor([length]), seeds=[seeds[b]],
-                             max_frames=[frames])  # fmt: skip
+                             max_frames=[frames], speaker_ids=batch.speaker_ids[b : b + 1])  # fmt: skip
         torch.testing.assert_close(many.mel[b, :, :frames], one.mel[0], atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(many.stop_probability[b, :frames], one.stop_probability[0], atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(many.alignment[b, :length, :frames], one.alignment[0], atol=1e-5, rtol=1e-5)
@@ -218,7 +233,7 @@ def test_a_batch_of_many_equals_batches_of_one(choice):
         assert (many.stop_probability[b, frames:] == 0).all() and (many.alignment[b, :, frames:] == 0).all()
 
 
-@pytest.mark.parametrize("choice", CHOICES, ids="-".join)
+@pytest.mark.parametrize("choice", CHOICES, ids=choice_name)
 def test_a_window_holds_attention_in_the_rows_that_have_one(choice):
     model = make_model(*choice, dropout=True).eval()
     batch, seeds, limits = make_batch([9, 9, 5], [7, 14, 3]), [3, 1, 2], [24, 24, 24]
@@ -239,7 +254,7 @@ def test_a_window_holds_attention_in_the_rows_that_have_one(choice):
     assert (free.alignment[1, 3:, 0] > 0).all() or choice[1] == "dynamic_convolution"
 
 
-@pytest.mark.parametrize("choice", CHOICES, ids="-".join)
+@pytest.mark.parametrize("choice", CHOICES, ids=choice_name)
 def test_the_seed_alone_decides(choice):
     model = make_model(*choice, dropout=True).eval()
     text_ids, lengths = torch.tensor([[3, 1, 4, 1]]), torch.tensor([4])
@@ -304,3 +319,35 @@ def test_one_batch_can_be_overfitted(model):
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.35 * first
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+@pytest.mark.parametrize("name", MODELS)
+def test_each_speaker_has_a_voice_and_one_needs_no_parameters(name, attention):
+    model = make_model(name, attention, N_SPEAKERS).eval()
+    batch = make_batch([5, 5, 5], [8, 8, 8])
+    batch.text_ids[:], batch.mel[:] = batch.text_ids[0], batch.mel[0]
+    mel = model(batch).mel
+    spoken = [
+        model.generate(
+            batch.text_ids[:1], batch.text_lengths[:1], seeds=[0], max_frames=[6], speaker_ids=torch.tensor([speaker])
+        ).mel
+        for speaker in range(N_SPEAKERS)
+    ]
+    for one, other in [(0, 1), (0, 2), (1, 2)]:
+        assert (mel[one] - mel[other]).abs().max() > 1e-4
+        assert (spoken[one] - spoken[other]).abs().max() > 1e-4
+    first = model.generate(batch.text_ids[:1], batch.text_lengths[:1], seeds=[0], max_frames=[6]).mel
+    assert torch.equal(first, spoken[0])
+    several, alone = model.state_dict(), make_model(name, attention).state_dict()
+    assert {model.rows[key] for key in several.keys() - alone.keys()} == {"speakers"}
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+@pytest.mark.parametrize("name", MODELS)
+def test_rows_that_stand_for_something_are_named(name, attention):
+    model = make_model(name, attention, N_SPEAKERS)
+    sizes = {"symbols": N_SYMBOLS, "speakers": N_SPEAKERS, "frames": N_MELS * 3}
+    own = model.state_dict()
+    assert {key: len(own[key]) for key in model.rows} == {key: sizes[what] for key, what in model.rows.items()}
+    assert {key for key, value in own.items() if value.dim() and len(value) in sizes.values()} == set(model.rows)

@@ -162,6 +162,29 @@ def test_own_missing_explains_the_layout(tmp_path):
         assert "\n" not in str(caught.value)
 
 
+def test_own_folders_with_metadata_are_speakers(tmp_path):
+    for name in ("bob", "alice"):
+        write(tmp_path / name / "metadata.csv", f"1|I am {name}.\n2|Gone.\n")
+        write(tmp_path / name / "wavs" / "1.wav", "")
+    write(tmp_path / "notes" / "readme.txt", "")
+    found = mine(tmp_path)
+    assert [(u.id, u.speaker, u.text) for u in found[::2]] == [
+        ("alice/1", "alice", "I am alice."),
+        ("bob/1", "bob", "I am bob."),
+    ]
+    assert [u.audio_path.relative_to(tmp_path).as_posix() for u in found] == [
+        *("alice/wavs/1.wav", "alice/wavs/2.wav", "bob/wavs/1.wav", "bob/wavs/2.wav")
+    ]
+    assert [(u.id, u.speaker) for u in mine(tmp_path / "bob")] == [("1", ""), ("2", "")]
+
+
+def test_own_metadata_of_one_speaker_and_of_several_is_refused(tmp_path):
+    write(tmp_path / "metadata.csv", "1|One.\n")
+    write(tmp_path / "bob" / "metadata.csv", "1|One.\n")
+    with pytest.raises(DataError, match=r"metadata\.csv for one speaker, and also bob/metadata\.csv"):
+        mine(tmp_path)
+
+
 # the grammar
 
 

@@ -31,7 +31,19 @@ class Scripted(torch.nn.Module):
         self.good, self.hard = good, hard
         self.asked = []
 
-    def generate(self, text_ids, text_lengths, *, seeds, max_frames, min_frames, rest_frames, windows, progress=None):
+    def generate(
+        self,
+        text_ids,
+        text_lengths,
+        *,
+        seeds,
+        max_frames,
+        min_frames,
+        rest_frames,
+        windows,
+        speaker_ids=None,
+        progress=None,
+    ):
         self.asked.append(Asked(list(seeds), list(min_frames), list(windows)))
         n_symbols, n_frames = text_ids.shape[1], 8 * text_ids.shape[1]
         alignment = torch.zeros(len(seeds), n_symbols, n_frames)

@@ -41,6 +41,12 @@ class AcousticBatch:
     text_lengths: Tensor  # (B,) int64
     mel: Tensor  # (B, n_mels, T_mel) float32, padded with the contract's log floor
     mel_lengths: Tensor  # (B,) int64
+    # (B,) int64, places in the voice's table of speakers; where none are given, all are of the first.
+    speaker_ids: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
+
+    def __post_init__(self) -> None:
+        if not len(self.speaker_ids):
+            self.speaker_ids = torch.zeros_like(self.text_lengths)
 
     @property
     def text_mask(self) -> Tensor:
@@ -57,6 +63,7 @@ class AcousticBatch:
         n = len(self.ids)
         assert self.text_ids.shape[0] == self.mel.shape[0] == n, "one text and one mel per utterance"
         assert self.text_lengths.shape == self.mel_lengths.shape == (n,), "one length per utterance"
+        assert self.speaker_ids.shape == (n,), "one speaker per utterance"
         assert int(self.text_lengths.min()) > 0 and int(self.mel_lengths.min()) > 0, "no empty utterance"
         assert int(self.text_lengths.max()) <= self.text_ids.shape[1], "texts fit their tensor"
         assert int(self.mel_lengths.max()) <= self.mel.shape[2], "mels fit their tensor"
@@ -70,6 +77,7 @@ class AcousticBatch:
             text_lengths=self.text_lengths.to(device),
             mel=self.mel.to(device),
             mel_lengths=self.mel_lengths.to(device),
+            speaker_ids=self.speaker_ids.to(device),
         )
 
 

@@ -1,8 +1,9 @@
 """What a voice on disk holds, and loading it with a clear refusal.
 
 A run folder holds `acoustic/best.safetensors`, `acoustic/last.safetensors` and the same for the vocoder. Each is
-complete in itself: averaged weights, the resolved recipe, the symbol table, and facts (steps, alignment, lengths seen
-in training). Loading executes nothing. Training states (`last.ckpt`) lie beside them and are only for resuming.
+complete in itself: averaged weights, the resolved recipe, the tables of symbols and speakers, and facts (steps,
+alignment, lengths seen in training). Loading executes nothing. Training states (`last.ckpt`) lie beside them and are
+only for resuming.
 """
 
 import importlib
@@ -12,7 +13,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -24,10 +25,22 @@ from tts.config import recipe_from_yaml, to_yaml
 from tts.errors import CheckpointError, ConfigError
 from tts.interfaces import AcousticModel, Vocoder
 from tts.settings import Recipe
+from tts.speakers import ONE_SPEAKER
 
 FORMAT = "tts-half-1"
 Kind = Literal["acoustic", "vocoder"]
 Model = TypeVar("Model", bound=nn.Module)
+
+
+class Stored(NamedTuple):
+    """One half of a voice as it lies on the disk."""
+
+    path: Path
+    recipe: Recipe
+    symbols: tuple[str, ...]  # index = id; empty for a vocoder
+    speakers: tuple[str, ...]  # index = id
+    facts: Mapping[str, Any]
+    weights: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -37,11 +50,12 @@ class Half(Generic[Model]):
     path: Path
     recipe: Recipe
     symbols: tuple[str, ...]  # index = id; empty for a vocoder
+    speakers: tuple[str, ...]  # index = id; one without a name where the corpus named none
     facts: Mapping[str, Any]
     model: Model
 
 
-def build_acoustic(recipe: Recipe, n_symbols: int) -> AcousticModel:
+def build_acoustic(recipe: Recipe, n_symbols: int, n_speakers: int = 1) -> AcousticModel:
     """The recipe's acoustic model with fresh weights."""
     model: AcousticModel = importlib.import_module(f"tts.acoustic.{recipe.acoustic.name}").build(
         recipe.acoustic,
@@ -49,6 +63,7 @@ def build_acoustic(recipe: Recipe, n_symbols: int) -> AcousticModel:
         n_mels=recipe.audio.n_mels,
         max_reduction=max(recipe.trainer.acoustic.reduction.values()),
         silence=math.log(recipe.audio.log_floor),
+        n_speakers=n_speakers,
     )
     return model
 
@@ -68,6 +83,7 @@ def save_half(
     recipe: Recipe,
     *,
     symbols: tuple[str, ...] = (),
+    speakers: tuple[str, ...] = ONE_SPEAKER,
     facts: Mapping[str, Any],
 ) -> None:
     """Write one half, whole or not at all."""
@@ -76,6 +92,7 @@ def save_half(
         "kind": kind,
         "recipe": to_yaml(recipe),
         "symbols": json.dumps(symbols),
+        "speakers": json.dumps(speakers),
         "facts": json.dumps(facts),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,25 +114,35 @@ def load_acoustic(path: Path) -> Half[AcousticModel]:
     Raises:
         CheckpointError: if the file is missing, damaged, foreign or of the other half.
     """
-    recipe, symbols, facts, weights = _read(path, "acoustic")
-    model = build_acoustic(recipe, len(symbols))
-    _fill(model, weights, path)
-    model.reduction = int(facts["reduction"])
-    return Half(path, recipe, symbols, facts, model.eval())
+    half = read_half(path, "acoustic")
+    model = build_acoustic(half.recipe, len(half.symbols), len(half.speakers))
+    _fill(model, half.weights, path)
+    model.reduction = int(half.facts["reduction"])
+    return Half(path, half.recipe, half.symbols, half.speakers, half.facts, model.eval())
 
 
 def load_vocoder(path: Path) -> Half[Vocoder]:
     """Load a vocoder, ready to speak. Raises CheckpointError as `load_acoustic` does."""
-    recipe, symbols, facts, weights = _read(path, "vocoder")
-    model = build_vocoder(recipe)
-    _fill(model, weights, path)
-    return Half(path, recipe, symbols, facts, model.eval())
+    half = read_half(path, "vocoder")
+    model = build_vocoder(half.recipe)
+    _fill(model, half.weights, path)
+    return Half(path, half.recipe, half.symbols, half.speakers, half.facts, model.eval())
 
 
 def read_facts(path: Path) -> dict[str, Any]:
     """The facts of a half without its weights."""
     facts: dict[str, Any] = json.loads(_metadata(path)["facts"])
     return facts
+
+
+def read_speakers(path: Path) -> tuple[str, ...]:
+    """The table of speakers of a half without its weights."""
+    return _speakers(_metadata(path))
+
+
+def read_kind(path: Path) -> str:
+    """Which half a file holds."""
+    return _metadata(path)["kind"]
 
 
 def read_half_recipe(path: Path) -> Recipe:
@@ -141,7 +168,12 @@ def _metadata(path: Path) -> dict[str, str]:
     return metadata
 
 
-def _read(path: Path, kind: Kind) -> tuple[Recipe, tuple[str, ...], dict[str, Any], dict[str, Tensor]]:
+def _speakers(metadata: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(json.loads(metadata["speakers"])) if "speakers" in metadata else ONE_SPEAKER
+
+
+def read_half(path: Path, kind: Kind) -> Stored:
+    """Read one half without building its model. Raises CheckpointError as `load_acoustic` does."""
     metadata = _metadata(path)
     if metadata["kind"] != kind:
         raise CheckpointError(f"{path} holds the half {metadata['kind']}, not {kind}: the folders were mixed up")
@@ -151,7 +183,8 @@ def _read(path: Path, kind: Kind) -> tuple[Recipe, tuple[str, ...], dict[str, An
         raise CheckpointError(f"{path} is of another version of this program: {error}") from None
     with safe_open(path, framework="pt") as file:
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    return recipe, tuple(json.loads(metadata["symbols"])), json.loads(metadata["facts"]), weights
+    symbols, facts = tuple(json.loads(metadata["symbols"])), json.loads(metadata["facts"])
+    return Stored(path, recipe, symbols, _speakers(metadata), facts, weights)
 
 
 def _fill(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:

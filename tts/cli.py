@@ -39,6 +39,9 @@ A recipe is a file in recipes/ (or a path), made of parts from configs/. Any key
   trainer.acoustic.max_steps=50000  trainer.vocoder.max_minutes=600
   trainer.acoustic.align_by=3000  if attention is not aligned by then, training says why and helps, once; 0: never
   trainer.acoustic.join=0.3 trainer.acoustic.cut=0.5  shares of clips joined to longer ones, cut at their pauses
+  init_from=runs/ljspeech       start from the weights of this voice, or of one *.safetensors file: to make a voice of
+                                minutes of speech. Symbols and speakers are mapped by name, the mel contract must be the
+                                same (audio=...), and a table tells what was copied and what is new
 
 The run's resolved recipe is RUN/recipe.yaml: every key with its value. Watch with: tensorboard --logdir runs"""
 
@@ -50,6 +53,7 @@ Speak a text with a trained voice.
   echo "text" | python synthesize.py -
 
   voice=runs/NAME     a run folder; default: the newest run, or else the shipped voice
+  speaker=bob         who speaks, where the voice has several; default the first by name
   out=hello.wav       WAV or FLAC; default speech.wav
   seed=0              another seed, another reading; the same seed, the same samples
   rate=1.0            speaking rate, 0.5 to 2.0: 1.1 is a tenth faster
@@ -83,7 +87,7 @@ The whole chain in minutes: a corpus spoken by espeak-ng, both halves trained on
   python -m tts demo [key=value ...]   keys as in `python train.py recipe=demo`"""
 
 INTERRUPTED = 128 + signal.SIGINT
-OPTIONS = ("voice", "out", "seed", "rate", "vocoder", "device", "plot", "times", "report", "file")
+OPTIONS = ("voice", "speaker", "out", "seed", "rate", "vocoder", "device", "plot", "times", "report", "file")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -178,12 +182,18 @@ def synthesize(arguments: Sequence[str]) -> int:
         raise ConfigError(f"voice={voice} is no folder; a voice is a run folder such as runs/demo")
     device = options.get("device", "cpu")
     check_device(device)
+    from tts.speakers import list_speakers
     from tts.synthesis import Synthesizer
 
     synthesizer = Synthesizer.load(voice, vocoder=options.get("vocoder", ""), device=device)
     if not synthesizer.vocoder.trainable:
         say(f"{voice}: speaking with Griffin-Lim" + ("" if "vocoder" in options else ", it has no trained vocoder yet"))
-    speech = synthesizer.speak(text, seed=seed, rate=rate, progress=progress_line())
+    speech = synthesizer.speak(text, speaker=options.get("speaker", ""), seed=seed, rate=rate, progress=progress_line())
+    if len(synthesizer.speakers) > 1 and "speaker" not in options:
+        say(
+            f"{voice}: {speech.speaker or 'the speaker without a name'} speaks; others: speaker=NAME, of "
+            f"{list_speakers(synthesizer.speakers)}"
+        )
     _tell(speech)
     _write(speech, out, options)
     if picture:
@@ -221,6 +231,7 @@ def _write(speech: "Speech", out: Path, options: dict[str, str]) -> None:
             "seconds": round(speech.seconds, 4),
             "rtf": round(speech.rtf, 4),
             "rate": speech.rate,
+            "speaker": speech.speaker,
             "sentences": [{**asdict(s), "words": [word._asdict() for word in s.words]} for s in speech.sentences],
         }
         text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"

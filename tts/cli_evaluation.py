@@ -14,6 +14,7 @@ Say how good a voice is, and whether it is better than another.
   python -m tts evaluate [voice=runs/NAME] [against=runs/OTHER] [key=value ...]
 
   voice=runs/NAME     a run folder; default: the newest run, or else the shipped voice
+  speaker=bob         who speaks what nobody recorded, where the voice has several; recordings are spoken by their own
   against=runs/OTHER  compare with this voice on the same sentences: better, worse, or cannot tell
   data=FOLDER         recordings to compare with, metadata.csv and wavs/; default: those the run held out
   gate="cer<0.1,failures<2,griffin_lim.pesq>1"  exit with 1 unless all of it holds
@@ -58,7 +59,20 @@ Train a small phone recogniser on a run's recordings, never on synthesised speec
 
 Run again with more minutes, it goes on."""
 
-OPTIONS = ("voice", "against", "data", "gate", "out", "sentences", "hard", "baselines", "command", "tries", "phones")
+OPTIONS = (
+    "voice",
+    "speaker",
+    "against",
+    "data",
+    "gate",
+    "out",
+    "sentences",
+    "hard",
+    "baselines",
+    "command",
+    "tries",
+    "phones",
+)
 SETTINGS = ("whisper", "likeness", "seed", "device", "workers")
 BROKEN_GATE = 1
 
@@ -91,6 +105,7 @@ def evaluate(arguments: Sequence[str]) -> int:
             out=Path(options.get("out", voice / "evaluation")),
             command=shlex.join(["python", "-m", "tts", "evaluate", *arguments]),
             data=options.get("data", ""),
+            speaker=options.get("speaker", ""),
             against=_voice(options["against"], "against") if "against" in options else None,
             hard=hard,
             baselines=baselines,

@@ -15,6 +15,7 @@ from tts.failures import Failure, WordsReport, find_failures, penalty, words_att
 from tts.interfaces import AcousticGeneration, AcousticModel, AttentionWindow, StopReason
 from tts.progress import Progress, share_of
 from tts.settings import AudioConfig
+from tts.speakers import ONE_SPEAKER, speaker_id
 from tts.text.frontend import WordSpan
 
 BATCH = 16  # texts decoded at once
@@ -36,6 +37,8 @@ class Encoded(Protocol):
     def ids(self) -> Sequence[int]: ...  # noqa: D102
     @property
     def words(self) -> Sequence[WordSpan]: ...  # noqa: D102
+    @property
+    def speaker(self) -> str: ...  # noqa: D102 - empty: the voice's first
 
 
 class Lengths(NamedTuple):
@@ -93,6 +96,7 @@ class Decoder:
     acoustic: AcousticModel  # in evaluation mode
     audio: AudioConfig  # its mel contract
     lengths: Lengths  # seen in its training
+    speakers: Sequence[str] = ONE_SPEAKER  # its table
 
     @torch.inference_mode()
     def __call__(
@@ -106,6 +110,9 @@ class Decoder:
             tries: at most so many decodes of a text that fails, each with other dropout, those after FREE_TRIES under
                 constraint; the one with the smallest `penalty` is kept, of equals the first.
             progress: told about the first try.
+
+        Raises:
+            ConfigError: if a text wants a speaker that the voice does not have.
         """
         decoded: list[Decoded] = []
         for first in range(0, len(texts), BATCH):
@@ -139,6 +146,7 @@ class Decoder:
             seeds=[text_seed(seed, text.ids, number) for text in batch],
             max_frames=[self.lengths.max_frames(text) for text in batch],
             min_frames=[self.lengths.min_frames(text, self.audio.frame_seconds) for text in batch],
+            speaker_ids=torch.tensor([speaker_id(text.speaker, self.speakers) for text in batch], device=device),
             rest_frames=round(REST_SECONDS / self.audio.frame_seconds),
             windows=[window] * len(batch),
             progress=report,

@@ -126,10 +126,14 @@ class AcousticGeneration(NamedTuple):
     stop_reasons: tuple[StopReason, ...]  # one per row
 
 
-class AcousticModel(nn.Module, ABC):
-    """Text to mel. `build(cfg, *, n_symbols, n_mels, max_reduction, silence)` makes one.
+Rows = Literal["symbols", "speakers", "frames"]
 
-    `silence` is the value of a mel bin without sound, in contract units.
+
+class AcousticModel(nn.Module, ABC):
+    """Text to mel. `build(cfg, *, n_symbols, n_mels, max_reduction, silence, n_speakers)` makes one.
+
+    `silence` is the value of a mel bin without sound, in contract units. A voice of one speaker needs no parameters for
+    it.
 
     A model also has a `step(previous, state) -> (frame, state)` of its own types, which both `forward` and `generate`
     follow; where `forward` takes a faster path, a test proves it equal to the steps.
@@ -137,6 +141,9 @@ class AcousticModel(nn.Module, ABC):
 
     scaler: MelScaler
     reduction: int  # frames per decoder step now, at most max_reduction; the trainer sets it
+    # Tensors whose rows stand for the symbols of the table, its speakers, or the frames of a decoder step (n_mels rows
+    # each): another voice has others, and a warm start maps them by name.
+    rows: ClassVar[dict[str, Rows]]
 
     @abstractmethod
     def forward(self, batch: AcousticBatch) -> AcousticOutput:
@@ -150,6 +157,7 @@ class AcousticModel(nn.Module, ABC):
         *,
         seeds: Sequence[int],
         max_frames: Sequence[int],
+        speaker_ids: Tensor | None = None,
         min_frames: Sequence[int] | None = None,
         rest_frames: int = 0,
         windows: Sequence[AttentionWindow | None] | None = None,
@@ -161,6 +169,7 @@ class AcousticModel(nn.Module, ABC):
             text_ids: (B, T_text) int64. text_lengths: (B,).
             seeds: one per row; fixes the row's dropout.
             max_frames: one per row; a row that reaches it is cut.
+            speaker_ids: (B,) int64, places in the table of speakers; None: the first speaker.
             min_frames: one per row; a row with fewer frames of sound does not end by itself. The silence before a
                 text looks much like that after it, and stop tokens have fired there.
             rest_frames: a row whose symbols were all attended ends when attention has rested on the last of them for

@@ -16,8 +16,8 @@ from tts.settings import STAGES, Recipe
 RUNS = Path("runs")
 # What each half is made of; once it has been trained, these keys are what they are.
 MADE_OF = {
-    "acoustic": ("seed", "audio.", "text.", "data.", "acoustic.", "trainer.acoustic.reduction"),
-    "vocoder": ("seed", "audio.", "data.", "vocoder."),
+    "acoustic": ("init_from", "seed", "audio.", "text.", "data.", "acoustic.", "trainer.acoustic.reduction"),
+    "vocoder": ("init_from", "seed", "audio.", "data.", "vocoder."),
 }
 CHANGEABLE = ("data.root", "data.cache", "data.workers", "data.allow_missing")  # not what it is, but where
 

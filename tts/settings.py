@@ -222,6 +222,7 @@ class Recipe:
     """One run: what `train.py recipe=NAME` carries out."""
 
     about: str = ""  # one line for the list of recipes
+    init_from: str = ""  # a run folder or a *.safetensors file whose weights the training starts from
     seed: int = 0
     stages: list[str] = field(default_factory=lambda: list(STAGES))
     audio: AudioConfig = field(default_factory=AudioConfig)

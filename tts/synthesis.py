@@ -5,7 +5,7 @@ Shapes: T_text symbols, T_mel frames, T_wave samples of one sentence.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -18,6 +18,7 @@ from tts.errors import CheckpointError, NothingToSayError
 from tts.interfaces import AcousticModel, StopReason, Vocoder
 from tts.progress import Progress, share_of
 from tts.settings import AudioConfig, check_rate
+from tts.speakers import ONE_SPEAKER, speaker_id
 from tts.text.frontend import EncodedText, Frontend
 from tts.text.split import split_sentences
 from tts.word_times import WordTime, word_times
@@ -70,6 +71,7 @@ class Speech:
 
     wave: Tensor  # (T_wave,) in [-1, 1]
     sample_rate: int
+    speaker: str  # empty where the voice's only speaker has no name
     sentences: list[Sentence]
     unspoken: list[str]  # stretches of the text with nothing to pronounce
     encoded: list[EncodedText]  # one per sentence, as are the decodes
@@ -104,13 +106,15 @@ class Synthesizer:
         audio: AudioConfig,
         *,
         lengths: Lengths,
+        speakers: Sequence[str] = ONE_SPEAKER,
     ):
-        """lengths: seen in the acoustic model's training."""
+        """lengths: seen in the acoustic model's training. speakers: the voice's table."""
         self.acoustic = acoustic
         self.vocoder = vocoder
         self.frontend = frontend
         self.audio = audio
         self.lengths = lengths
+        self.speakers = tuple(speakers)
 
     @classmethod
     def load(cls, voice: Path, *, vocoder: str = "", device: str = "cpu") -> "Synthesizer":
@@ -129,29 +133,31 @@ class Synthesizer:
             raise CheckpointError(f"{voice} holds no trained acoustic model; train one: {hint}")
         half = load_acoustic(path)
         other = None if vocoder == "griffin_lim" else find_half(voice, "vocoder")
-        speaker: Vocoder
+        spoken_by: Vocoder
         if other is None:
             from tts.vocoder import griffin_lim
 
-            speaker = griffin_lim.build(griffin_lim.Config(), audio=half.recipe.audio)
+            spoken_by = griffin_lim.build(griffin_lim.Config(), audio=half.recipe.audio)
         else:
             vocoder_half = load_vocoder(other)
             check_contracts(half.recipe.audio, path, vocoder_half.recipe.audio, other)
-            speaker = vocoder_half.model
+            spoken_by = vocoder_half.model
         frontend = Frontend(half.recipe.text, symbols=half.symbols)
         return cls(
             half.model.to(device),
-            speaker.to(device),
+            spoken_by.to(device),
             frontend,
             half.recipe.audio,
             lengths=Lengths.from_facts(half.facts),
+            speakers=half.speakers,
         )
 
     def decode(
         self, texts: Sequence[Encoded], *, seed: int = 0, tries: int = 1, progress: Progress | None = None
     ) -> list[Decoded]:
         """Free-running decodes; see `Decoder`."""
-        return Decoder(self.acoustic, self.audio, self.lengths)(texts, seed=seed, tries=tries, progress=progress)
+        decoder = Decoder(self.acoustic, self.audio, self.lengths, self.speakers)
+        return decoder(texts, seed=seed, tries=tries, progress=progress)
 
     @torch.inference_mode()
     def vocode(self, mels: Sequence[Tensor], *, seeds: Sequence[int], progress: Progress | None = None) -> list[Tensor]:
@@ -173,23 +179,27 @@ class Synthesizer:
                 waves[row] = wave[: n_frames * self.audio.hop_length].float().cpu()
         return [waves[row] for row in range(len(mels))]
 
-    def speak(self, text: str, *, seed: int = 0, rate: float = 1.0, progress: Progress | None = None) -> Speech:
+    def speak(
+        self, text: str, *, speaker: str = "", seed: int = 0, rate: float = 1.0, progress: Progress | None = None
+    ) -> Speech:
         """Speak a text of any length, sentence by sentence.
 
         Args:
             text: as a person would write it.
+            speaker: a name of the voice's table; empty: the first.
             seed: another one gives another reading.
             rate: 1.1 speaks a tenth faster.
             progress: told what is being done, and the share of it that is done.
 
         Raises:
             TextError: if there is nothing to speak, or a symbol the voice does not have.
-            ConfigError: if the rate is too slow or too fast.
+            ConfigError: if the rate is too slow or too fast, or the voice has no such speaker.
         """
         check_rate(rate)
         began = time.perf_counter()
         sentences = split_sentences(text) or [text]  # an empty text gets the frontend's own error
-        encoded, unspoken = self._encode(sentences)
+        name = self.speakers[speaker_id(speaker, self.speakers)]
+        encoded, unspoken = self._encode(sentences, name)
         decoded = self.decode(encoded, seed=seed, tries=TRIES, progress=progress)
         seeds = [text_seed(seed, e.ids) for e in encoded]
         waves = self.vocode([change_rate(d.mel, rate) for d in decoded], seeds=seeds, progress=progress)
@@ -206,7 +216,7 @@ class Synthesizer:
             offset += len(wave)
         whole = torch.cat(pieces).clamp(-1, 1)
         seconds = time.perf_counter() - began
-        return Speech(whole, self.audio.sample_rate, spoken, unspoken, encoded, decoded, rate, seconds)
+        return Speech(whole, self.audio.sample_rate, name, spoken, unspoken, encoded, decoded, rate, seconds)
 
     def _sentence(self, source: EncodedText, made: Decoded, n_samples: int, offset: float) -> Sentence:
         """What became of a text whose wave of `n_samples` begins `offset` seconds after the start of the speech."""
@@ -229,7 +239,7 @@ class Synthesizer:
             skipped=list(source.skipped),
         )
 
-    def _encode(self, sentences: Sequence[str]) -> tuple[list[EncodedText], list[str]]:
+    def _encode(self, sentences: Sequence[str], speaker: str) -> tuple[list[EncodedText], list[str]]:
         """The sentences that can be spoken, long ones in parts, and those with nothing to say.
 
         Raises:
@@ -242,7 +252,7 @@ class Synthesizer:
         while waiting:
             sentence = waiting.pop()
             try:
-                text = self.frontend(sentence)
+                text = replace(self.frontend(sentence), speaker=speaker)
             except NothingToSayError:
                 unspoken.append(sentence)
                 if not encoded and not waiting:

@@ -4,6 +4,10 @@ With a reduction factor r (Wang et al. 2017, arXiv:1703.10135, section 3.3) a de
 last frame of the group before. The output layer has rows for the largest r of the schedule; a smaller one uses the
 first of them, so the optimizer and averaged weights stay valid when r changes.
 
+Where a corpus has several speakers, a learned vector of the speaker is added to every encoded symbol. Jia et al. 2018
+(arXiv:1806.04558, section 2.2) append theirs there; adding it leaves all sizes as they are, so that a voice of one
+speaker, which has no such vectors, can be the start of a voice of several.
+
 Shapes: B batch, T_text symbols, T_mel frames, T decoder steps, D width of the encoded text.
 """
 
@@ -11,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,10 +33,13 @@ from tts.interfaces import (
     Attention,
     AttentionMemory,
     AttentionWindow,
+    Rows,
 )
 from tts.layers import MelScaler, dropout_rows, length_mask
 from tts.parallel import OneThread
 from tts.settings import component, require
+
+SPEAKER_SCALE = 0.1  # standard deviation of untrained speaker vectors; encoded symbols lie between -1 and 1
 
 
 @dataclass
@@ -45,6 +52,7 @@ class Config:
     encoder_convs: int = 3
     encoder_kernel_size: int = 5  # symbols
     encoder_dropout: float = 0.5
+    speaker_vectors: Literal["several", "always"] = "several"  # always: one also where the corpus has one speaker
     prenet_dims: list[int] = field(default_factory=lambda: [256, 256])
     prenet_dropout: float = 0.5  # at synthesis too
     frame_dropout: float = 0.0  # share of given frames that training replaces by the mean frame on their way in
@@ -91,7 +99,16 @@ class Frames(NamedTuple):
 class Tacotron2(AcousticModel):
     """Encoder, attention, autoregressive decoder, postnet. The network works on normalised mels."""
 
-    def __init__(self, cfg: Config, *, n_symbols: int, n_mels: int, max_reduction: int, silence: float):
+    rows: ClassVar[dict[str, Rows]] = {
+        "encoder.embedding.weight": "symbols",
+        "speakers.weight": "speakers",
+        "frames.weight": "frames",
+        "frames.bias": "frames",
+    }
+
+    def __init__(
+        self, cfg: Config, *, n_symbols: int, n_mels: int, max_reduction: int, silence: float, n_speakers: int = 1
+    ):
         super().__init__()
         self.scaler = MelScaler(n_mels)
         self.n_mels, self.max_reduction, self.reduction = n_mels, max_reduction, max_reduction
@@ -99,6 +116,7 @@ class Tacotron2(AcousticModel):
         self.frame_dropout, self.own_frames = cfg.frame_dropout, cfg.own_frames
         dim = cfg.encoder_dim
         self.encoder = Encoder(n_symbols, dim, cfg.encoder_convs, cfg.encoder_kernel_size, cfg.encoder_dropout)
+        self.speakers = _speaker_vectors(cfg, n_speakers)
         self.prenet = PreNet(n_mels, cfg.prenet_dims, cfg.prenet_dropout)
         self.attention_lstm = ZoneoutLSTM(cfg.prenet_dims[-1], dim, cfg.attention_lstm_dim, rate=cfg.zoneout)
         attention_file = import_module(f"tts.acoustic.attention.{cfg.attention.name}")
@@ -112,10 +130,14 @@ class Tacotron2(AcousticModel):
             n_mels, cfg.postnet_dim, cfg.postnet_layers, cfg.postnet_kernel_size, cfg.postnet_dropout
         )
 
-    def encode(self, text_ids: Tensor, text_lengths: Tensor) -> AttentionMemory:
-        """text_ids: (B, T_text); text_lengths: (B,)."""
+    def encode(self, text_ids: Tensor, text_lengths: Tensor, speaker_ids: Tensor | None = None) -> AttentionMemory:
+        """text_ids: (B, T_text); text_lengths: (B,); speaker_ids: (B,), or None for the first speaker."""
         mask = length_mask(text_lengths, text_ids.shape[1])
-        return self.attention.prepare(self.encoder(text_ids, text_lengths), mask)
+        memory = self.encoder(text_ids, text_lengths)
+        if self.speakers is not None:
+            speaker = self.speakers(torch.zeros_like(text_lengths) if speaker_ids is None else speaker_ids)
+            memory = memory + speaker.to(memory.dtype)[:, None] * mask[:, :, None]
+        return self.attention.prepare(memory, mask)
 
     def start(self, prepared: AttentionMemory) -> DecoderState:
         """The state before the first step."""
@@ -150,7 +172,7 @@ class Tacotron2(AcousticModel):
     def forward(self, batch: AcousticBatch) -> AcousticOutput:
         """Teacher forcing: the same as `step` on true frames, with all that can be taken out of the loop."""
         r, n_frames = self.reduction, batch.mel.shape[2]
-        prepared = self.encode(batch.text_ids, batch.text_lengths)
+        prepared = self.encode(batch.text_ids, batch.text_lengths, batch.speaker_ids)
         # Step t sees the last frame of group t - 1, so the frames of the last group are never an input.
         given = self.scaler.normalize(batch.mel).permute(2, 0, 1)[r - 1 :: r][: -(-n_frames // r) - 1]
         given = torch.cat([given.new_zeros(1, *given.shape[1:]), given])  # (T, B, n_mels)
@@ -207,6 +229,7 @@ class Tacotron2(AcousticModel):
         *,
         seeds: Sequence[int],
         max_frames: Sequence[int],
+        speaker_ids: Tensor | None = None,
         min_frames: Sequence[int] | None = None,
         rest_frames: int = 0,
         windows: Sequence[AttentionWindow | None] | None = None,
@@ -226,7 +249,7 @@ class Tacotron2(AcousticModel):
             windows=windows,
         )
         watch = _watch.start(limits, text_ids.shape[1])
-        prepared = self.encode(text_ids, text_lengths)
+        prepared = self.encode(text_ids, text_lengths, speaker_ids)
         state, previous = self.start(prepared), torch.zeros(len(text_ids), self.n_mels, device=text_ids.device)
         made: list[Frames] = []
         weights: list[Tensor] = []
@@ -271,7 +294,18 @@ def _within(prepared: AttentionMemory, span: Span | None) -> AttentionMemory:
     return prepared._replace(mask=Span(low, high).mask(prepared.mask.shape[1]))
 
 
-def build(cfg: Config, *, n_symbols: int, n_mels: int, max_reduction: int, silence: float) -> AcousticModel:
+def _speaker_vectors(cfg: Config, n_speakers: int) -> nn.Embedding | None:
+    """(n_speakers, encoder_dim), small at first."""
+    if n_speakers == 1 and cfg.speaker_vectors == "several":
+        return None
+    vectors = nn.Embedding(n_speakers, cfg.encoder_dim)
+    nn.init.normal_(vectors.weight, std=SPEAKER_SCALE)
+    return vectors
+
+
+def build(
+    cfg: Config, *, n_symbols: int, n_mels: int, max_reduction: int, silence: float, n_speakers: int = 1
+) -> AcousticModel:
     """The model.
 
     Args:
@@ -280,5 +314,13 @@ def build(cfg: Config, *, n_symbols: int, n_mels: int, max_reduction: int, silen
         n_mels: mel bins.
         max_reduction: the largest reduction factor of the schedule.
         silence: the contract's log floor, which pads what is generated.
+        n_speakers: entries of the table of speakers.
     """
-    return Tacotron2(cfg, n_symbols=n_symbols, n_mels=n_mels, max_reduction=max_reduction, silence=silence)
+    return Tacotron2(
+        cfg,
+        n_symbols=n_symbols,
+        n_mels=n_mels,
+        max_reduction=max_reduction,
+        silence=silence,
+        n_speakers=n_speakers,
+    )

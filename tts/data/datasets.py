@@ -17,6 +17,7 @@ from tts.batch import AcousticBatch, VocoderBatch
 from tts.data.cache import load_mel, load_wave
 from tts.data.manifest import Clip
 from tts.settings import AudioConfig
+from tts.speakers import ONE_SPEAKER
 
 
 class AcousticItem(NamedTuple):
@@ -25,6 +26,7 @@ class AcousticItem(NamedTuple):
     id: str
     text_ids: Tensor  # (T_text,) int64
     mel: Tensor  # (n_mels, T_mel)
+    speaker_id: int
 
 
 class Segment(NamedTuple):
@@ -36,18 +38,20 @@ class Segment(NamedTuple):
 
 
 class AcousticDataset(Dataset[AcousticItem]):
-    """Clips by index."""
+    """Clips by index. `speakers` is the table of the whole corpus, of which the clips may be a part."""
 
-    def __init__(self, clips: Sequence[Clip], audio: AudioConfig):
+    def __init__(self, clips: Sequence[Clip], audio: AudioConfig, speakers: Sequence[str] = ONE_SPEAKER):
         self.clips = clips
         self.audio = audio
+        self.speaker_ids = {name: place for place, name in enumerate(speakers)}
 
     def __len__(self) -> int:
         return len(self.clips)
 
     def __getitem__(self, index: int) -> AcousticItem:
         clip = self.clips[index]
-        return AcousticItem(clip.id, torch.tensor(clip.ids), load_mel(clip.cache_file))
+        mel = load_mel(clip.cache_file)
+        return AcousticItem(clip.id, torch.tensor(clip.ids), mel, self.speaker_ids[clip.speaker])
 
 
 def collate_acoustic(items: Sequence[AcousticItem], audio: AudioConfig) -> AcousticBatch:
@@ -59,6 +63,7 @@ def collate_acoustic(items: Sequence[AcousticItem], audio: AudioConfig) -> Acous
         text_lengths=torch.tensor([len(item.text_ids) for item in items]),
         mel=mels.transpose(1, 2).contiguous(),
         mel_lengths=torch.tensor([item.mel.shape[1] for item in items]),
+        speaker_ids=torch.tensor([item.speaker_id for item in items]),
     ).validate()
 
 

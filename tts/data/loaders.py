@@ -11,17 +11,23 @@ from tts.data.manifest import Clip
 from tts.data.pieces import PieceBatches, PieceDataset
 from tts.data.sampler import LengthBatches, SegmentBatches
 from tts.settings import AcousticStage, AudioConfig, VocoderStage
+from tts.speakers import ONE_SPEAKER
 
 
 def acoustic_loader(
-    clips: Sequence[Clip], audio: AudioConfig, stage: AcousticStage, seed: int, start: int = 0
+    clips: Sequence[Clip],
+    audio: AudioConfig,
+    stage: AcousticStage,
+    seed: int,
+    start: int = 0,
+    speakers: Sequence[str] = ONE_SPEAKER,
 ) -> "DataLoader[AcousticItem]":
-    """Yields an `AcousticBatch` of utterances of similar length, endlessly."""
-    dataset: Dataset[AcousticItem] = AcousticDataset(clips, audio)
+    """Yields an `AcousticBatch` of utterances of similar length, endlessly. speakers: the table of the corpus."""
+    dataset: Dataset[AcousticItem] = AcousticDataset(clips, audio, speakers)
     lengths = [clip.n_frames for clip in clips]
     batches: Sampler[Any] = LengthBatches(lengths, stage.batch_size, stage.batch_frames, seed, start)
     if stage.join or stage.cut:
-        dataset, batches = PieceDataset(clips, audio), PieceBatches(clips, audio, stage, seed, start)
+        dataset, batches = PieceDataset(clips, audio, speakers), PieceBatches(clips, audio, stage, seed, start)
     return DataLoader(
         dataset,
         batch_sampler=batches,

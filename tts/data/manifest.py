@@ -68,6 +68,11 @@ class Prepared:
     frames_per_symbol: FramesPerSymbol
     text_fingerprint: str
 
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """The table of speakers, sorted; one without a name where the corpus names none."""
+        return tuple(sorted({clip.speaker for clip in self.clips}))
+
     def split(self, name: Split) -> list[Clip]:
         """The clips of one split, in the order of the corpus."""
         return [clip for clip in self.clips if clip.split == name]
@@ -85,6 +90,7 @@ def save_prepared(prepared: Prepared, run_dir: Path) -> None:
         "audio_fingerprint": prepared.audio.fingerprint,
         "text_fingerprint": prepared.text_fingerprint,
         "symbols": prepared.symbols,
+        "speakers": prepared.speakers,
         "hours": {"train": prepared.hours("train"), "held_out": prepared.hours("held_out")},
         "frames_per_symbol": prepared.frames_per_symbol._asdict(),
         "mel_mean": prepared.mel_mean.tolist(),

@@ -23,6 +23,7 @@ from tts.data.pauses import pauses, quiet_frames
 from tts.data.sampler import endless, length_batches
 from tts.errors import DataError
 from tts.settings import AcousticStage, AudioConfig
+from tts.speakers import ONE_SPEAKER
 from tts.text.symbols import BOUNDARY, END, MARKS
 
 BETWEEN_SECONDS = 0.25  # of silence between joined utterances; their ends have a little of their own
@@ -137,10 +138,11 @@ class PieceDataset(Dataset[AcousticItem]):
     Args:
         clips: those that the pieces index.
         audio: the mel contract.
+        speakers: the table of the corpus.
     """
 
-    def __init__(self, clips: Sequence[Clip], audio: AudioConfig):
-        self.whole = AcousticDataset(clips, audio)
+    def __init__(self, clips: Sequence[Clip], audio: AudioConfig, speakers: Sequence[str] = ONE_SPEAKER):
+        self.whole = AcousticDataset(clips, audio, speakers)
         self.between = round(BETWEEN_SECONDS / audio.frame_seconds)
         ids = {symbol: id_ for clip in clips for symbol, id_ in zip(clip.symbols, clip.ids, strict=True)}
         missing = [name for name, symbol in (("word boundary", BOUNDARY), ("end", END)) if symbol not in ids]

@@ -91,6 +91,7 @@ def prepare(
     report = write_report(build_report(found, prepared), folder, recipe.audio.sample_rate)
     _check_usable(done, found, len(present), data, report)
     assert prepared is not None, "what is usable was assembled"
+    _check_speakers(prepared)
     save_prepared(prepared, run_dir)
     return prepared
 
@@ -212,6 +213,16 @@ def _check_usable(done: Sequence[Done], found: Found, n_present: int, data: Data
         n_sentences = len({sentence_of(item.encoded.words) for item in done})
         raise DataError(
             f"only {n_sentences} different sentences are usable; at least {TRAIN_SHARE} are needed, as one is held out"
+        )
+
+
+def _check_speakers(prepared: Prepared) -> None:
+    """Refuse a speaker that nothing is left to learn from."""
+    trained = {clip.speaker for clip in prepared.split("train")}
+    if untrained := [name for name in prepared.speakers if name not in trained]:
+        raise DataError(
+            f"every usable clip of {name_some(untrained)} is held out, so there is nothing to learn from; "
+            "record more, leave the speaker away, or hold out fewer sentences: data.held_out"
         )
 
 

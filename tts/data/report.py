@@ -52,6 +52,7 @@ class Report:
     clips_listed: int
     clips_kept: int
     hours: dict[str, float]  # by split
+    speakers: dict[str, int]  # clips of each; empty where the corpus names none
     sentences_held_out: int
     missing: list[str]
     left_out: list[LeftOut]
@@ -77,6 +78,7 @@ def build_report(found: Found, prepared: Prepared | None) -> Report:
         clips_listed=found.listed,
         clips_kept=len(clips),
         hours={"train": prepared.hours("train"), "held_out": prepared.hours("held_out")} if prepared else {},
+        speakers=dict(Counter(clip.speaker for clip in clips if clip.speaker)),
         sentences_held_out=len({sentence_of(clip.words) for clip in clips if clip.split == "held_out"}),
         missing=found.missing,
         left_out=found.left_out,
@@ -123,6 +125,8 @@ def render(report: Report, sample_rate: int) -> str:
     for split, hours in report.hours.items():
         lines.append(f"- {split.replace('_', ' ')}: {hours:.2f} hours")
     lines.append(f"- sentences held out: {report.sentences_held_out}")
+    if report.speakers:
+        lines.append("- clips of each speaker: " + ", ".join(_counted(report.speakers)))
     lines.append(f"- silence trimmed: {report.seconds_trimmed:.0f} s")
     lines.append(f"- {'; '.join(part for part in report.texts_and_durations if part)}")
     if report.loudness:

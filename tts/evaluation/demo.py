@@ -79,7 +79,7 @@ def alignment_errors(acoustic: Path, prepared: Prepared, clips: list[Clip], pict
     if not any(clip.phone_times for clip in clips):
         raise DataError("this corpus has no phoneme times to measure alignments against")
     model = load_acoustic(acoustic).model
-    dataset = AcousticDataset(clips, prepared.audio)
+    dataset = AcousticDataset(clips, prepared.audio, prepared.speakers)
     batch = collate_acoustic([dataset[i] for i in range(len(clips))], prepared.audio)
     torch.manual_seed(0)  # the prenet's dropout is on
     output = model(batch)

@@ -24,7 +24,7 @@ from tts.evaluation.judging import Panel, every_measure, listen, measures_of, mi
 from tts.evaluation.measures import Estimate, Finding, Measure, Part, Take, estimate
 from tts.evaluation.page import write_page
 from tts.evaluation.report import VOICE, Comparison, Report, SentenceResult, SpokenSentence, System, write_json
-from tts.evaluation.sentences import Item, hard_items, known_texts, recordings
+from tts.evaluation.sentences import Item, assign_speakers, hard_items, known_texts, recordings
 from tts.evaluation.summary import facts_of, summarize
 from tts.evaluation.systems import Spoken
 from tts.evaluation.vocoding import Job, vocode_all
@@ -50,6 +50,7 @@ class Options:
     out: Path
     command: str = ""  # the command line, for the report
     data: str = ""  # folder with metadata.csv; empty: the run's held-out recordings
+    speaker: str = ""  # of sentences whose own speaker the voice does not know; empty: its first
     against: Path | None = None
     sentences: int = 50
     hard: bool = True
@@ -91,6 +92,7 @@ def evaluate(options: Options) -> Report:
     recipe = read_half_recipe(files["acoustic"])
     found = recordings(options.voice, recipe, synthesizer.frontend, options.data, options.sentences)
     items = found.items + (hard_items(recipe, synthesizer.frontend, absent) if options.hard else [])
+    items = assign_speakers(items, synthesizer.speakers, options.speaker)
     copies = "vocoder_copy" in options.baselines and synthesizer.vocoder.trainable
     ours = perform(synthesizer, options.voice, items, options, "the voice", copies=copies)
     spent = cost.measure_cost(synthesizer, options.voice, files, found.items, options.seed, options.tries)
@@ -182,6 +184,8 @@ def _rival(options: Options, items: Sequence[Item], recipe: Recipe) -> Performan
     synthesizer = Synthesizer.load(options.against, device=options.device)
     try:
         own = [item._replace(encoded=synthesizer.frontend(item.text.text)) for item in items]
+        known = options.speaker in synthesizer.speakers
+        own = assign_speakers(own, synthesizer.speakers, options.speaker if known else "")
     except TextError as error:
         raise CheckpointError(f"against={options.against} cannot read these sentences: {error}") from None
     theirs = perform(synthesizer, options.against, own, options, "the other voice", copies=False)

@@ -24,6 +24,7 @@ from tts.evaluation.measures import Text
 from tts.progress import progress_bar
 from tts.runs import read_recipe
 from tts.settings import Recipe, TextConfig
+from tts.speakers import speaker_id
 from tts.text.frontend import EncodedText, Frontend
 
 HELD_OUT = "held out"
@@ -37,6 +38,7 @@ class Item(NamedTuple):
     encoded: EncodedText  # as the voice reads it
     wave: Tensor | None = None  # (T_wave,) trimmed and levelled as training clips are
     mel: Tensor | None = None  # (n_mels, T_mel) of that wave
+    speaker: str = ""  # who recorded it
 
 
 class Recordings(NamedTuple):
@@ -70,7 +72,7 @@ def recordings(run: Path, recipe: Recipe, frontend: Frontend, data: str, n_sente
     for clip in list(reversed(clips.values()))[:n_sentences]:
         wave = load_wave(clip.cache_file)
         text = text_of(clip.id, clip.text, HELD_OUT, reader)
-        items.append(Item(text, frontend(clip.text), wave, mel_spectrogram(wave, recipe.audio)))
+        items.append(Item(text, frontend(clip.text), wave, mel_spectrogram(wave, recipe.audio), clip.speaker))
     return Recordings(items, f"{run}/data, held out", [clip.text for clip in prepared.clips])
 
 
@@ -85,6 +87,17 @@ def hard_items(recipe: Recipe, frontend: Frontend, absent: dict[str, str]) -> li
             except TextError as error:
                 absent[f"hard {kind} {number}"] = str(error)
     return items
+
+
+def assign_speakers(items: Sequence[Item], speakers: Sequence[str], speaker: str = "") -> list[Item]:
+    """Who says what: the speaker of a recording where the voice knows that one, else `speaker`, or the voice's first.
+
+    Raises:
+        ConfigError: if the voice has no such speaker.
+    """
+    other = speakers[speaker_id(speaker, speakers)]
+    names = [item.speaker if item.wave is not None and item.speaker in speakers else other for item in items]
+    return [item._replace(encoded=replace(item.encoded, speaker=name)) for item, name in zip(items, names, strict=True)]
 
 
 def known_texts(found: "Recordings", items: Sequence[Item], recipe: Recipe) -> list[Text]:
@@ -159,6 +172,7 @@ def _folder(root: Path, recipe: Recipe, frontend: Frontend, prepared: Prepared |
                 raise DataError(f"{utterance.id} cannot be used: {error}; remove it from {root}/metadata.csv") from None
             wave = load_wave(task.entry).clone()
             text = text_of(utterance.id, utterance.text, HELD_OUT, reader)
-            chosen[sentence] = Item(text, encoded, wave, mel_spectrogram(wave, recipe.audio))
+            mel = mel_spectrogram(wave, recipe.audio)
+            chosen[sentence] = Item(text, encoded, wave, mel, utterance.speaker)
     corpus = [utterance.text for utterance in utterances] + ([clip.text for clip in prepared.clips] if prepared else [])
     return Recordings(list(chosen.values()), str(root), corpus)

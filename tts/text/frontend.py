@@ -40,6 +40,7 @@ class EncodedText:
     words: tuple[WordSpan, ...]
     guessed: tuple[str, ...]  # words that only the g2p model knew how to say, each once
     skipped: tuple[str, ...]  # characters that could not be read and were left out, each once
+    speaker: str = ""  # who shall say it; empty: the voice's first speaker
 
 
 class Frontend:

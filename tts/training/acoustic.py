@@ -176,7 +176,13 @@ class AcousticTask(Task):
         if stage.align_by == 0 or step < due or facts.get("remedy_failed_at") is not None:
             return
         if remedy_at is None:
-            losses = clip_losses(self.acoustic, self.prepared.split("train"), self.prepared.audio, self.device)
+            losses = clip_losses(
+                self.acoustic,
+                self.prepared.split("train"),
+                self.prepared.audio,
+                self.device,
+                self.prepared.speakers,
+            )
             facts["remedy_at"] = step
             self.tell(
                 [

@@ -23,10 +23,13 @@ QUIET_SECONDS = 15.0  # between lines where the output is no terminal
 class Keeper(pl.Callback):
     """Saves last and best, on plan, at the end and on Ctrl-C; stops when the time is up."""
 
-    def __init__(self, folder: Path, recipe: Recipe, symbols: tuple[str, ...], stage: StageConfig):
+    def __init__(
+        self, folder: Path, recipe: Recipe, symbols: tuple[str, ...], speakers: tuple[str, ...], stage: StageConfig
+    ):
         self.folder = folder
         self.recipe = recipe
         self.symbols = symbols
+        self.speakers = speakers
         self.stage = stage
         self.interrupted = False
         self.saved_step = -1
@@ -101,6 +104,7 @@ class Keeper(pl.Callback):
             task.ema.average,
             self.recipe,
             symbols=self.symbols,
+            speakers=self.speakers,
             facts=task.export_facts(),
         )
 

@@ -18,6 +18,7 @@ from tts.data.sampler import LengthBatches
 from tts.interfaces import AcousticModel
 from tts.losses import masked_l1
 from tts.settings import AcousticStage, AudioConfig
+from tts.speakers import ONE_SPEAKER
 
 FEW_MINUTES, FEW_CLIPS = 20, 200  # below: too little to learn attention from
 LISTENED = 500  # clips whose ends are listened to, spread over the corpus
@@ -109,11 +110,15 @@ def amount(clips: Sequence[Clip]) -> Finding:
 
 
 def clip_losses(
-    model: AcousticModel, clips: Sequence[Clip], audio: AudioConfig, device: torch.device
+    model: AcousticModel,
+    clips: Sequence[Clip],
+    audio: AudioConfig,
+    device: torch.device,
+    speakers: Sequence[str] = ONE_SPEAKER,
 ) -> dict[str, float]:
     """Mean absolute error of the normalised mel, teacher-forced, by clip; of PROBED clips spread over the corpus."""
     chosen = sorted(_spread(clips, PROBED), key=lambda clip: clip.n_frames)
-    dataset = AcousticDataset(chosen, audio)
+    dataset = AcousticDataset(chosen, audio, speakers)
     losses: dict[str, float] = {}
     for first in range(0, len(chosen), SMALL_BATCH):
         rows = range(first, min(first + SMALL_BATCH, len(chosen)))

@@ -3,7 +3,7 @@
 import logging
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from tts.batch import AcousticBatch, VocoderBatch
-from tts.checkpoint import build_acoustic, build_vocoder, find_half, load_vocoder
+from tts.checkpoint import Stored, build_acoustic, build_vocoder, find_half, load_vocoder, read_speakers
+from tts.data.cache import load_mel
 from tts.data.datasets import AcousticDataset, Segment, collate_acoustic
 from tts.data.loaders import acoustic_loader, vocoder_loader
 from tts.data.manifest import Clip, Prepared
@@ -24,12 +25,14 @@ from tts.errors import CheckpointError, ConfigError
 from tts.evaluation.quick import Listener, why_deaf
 from tts.interfaces import Vocoder
 from tts.settings import Recipe, StageConfig
+from tts.speakers import list_speakers
 from tts.synthesis import Synthesizer
 from tts.text.frontend import Frontend
 from tts.training.acoustic import AcousticTask
 from tts.training.callbacks import Keeper, ProgressLine
 from tts.training.task import OneBatch, Task
 from tts.training.vocoder import VocoderTask
+from tts.training.warm_start import take_over
 from tts.vocoder import griffin_lim
 
 HELD_OUT_BATCHES = 4  # of segments, fixed, on which a vocoder is validated
@@ -43,20 +46,32 @@ class Outcome(NamedTuple):
     bad_steps: int
 
 
-def fit_acoustic(recipe: Recipe, run: Path, prepared: Prepared, frontend: Frontend) -> Outcome:
-    """Train the acoustic model, or go on where a training state lies in the run folder."""
+def fit_acoustic(
+    recipe: Recipe, run: Path, prepared: Prepared, frontend: Frontend, start: Stored | None, say: Callable[[str], None]
+) -> Outcome:
+    """Train the acoustic model, or go on where a training state lies in the run folder.
+
+    Args:
+        start: a half whose weights a new training begins with.
+        say: told what of it was taken over.
+    """
     stage = recipe.trainer.acoustic
     torch.manual_seed(recipe.seed)
-    model = build_acoustic(recipe, len(frontend.symbols))
+    model = build_acoustic(recipe, len(frontend.symbols), len(prepared.speakers))
     model.scaler.fit(prepared.mel_mean, prepared.mel_std)
+    _check_speakers(run, prepared.speakers)
+    if start:
+        say(take_over(model, start, frontend.symbols, prepared.speakers))
     clips = prepared.split("held_out")
-    dataset = AcousticDataset(clips, recipe.audio)
+    dataset = AcousticDataset(clips, recipe.audio, prepared.speakers)
     held_out = collate_acoustic([dataset[i] for i in range(len(clips))], recipe.audio)
     found = find_half(run, "vocoder")
     vocoder: Vocoder = (
         load_vocoder(found).model if found else griffin_lim.build(griffin_lim.Config(), audio=recipe.audio)
     )
-    synthesizer = Synthesizer(model, vocoder, frontend, recipe.audio, lengths=lengths_of(prepared))
+    synthesizer = Synthesizer(
+        model, vocoder, frontend, recipe.audio, lengths=lengths_of(prepared), speakers=prepared.speakers
+    )
     listener = _listener(recipe, prepared)
     task = AcousticTask(model, stage, prepared, synthesizer, held_out, clips, listener)
     return _fit(recipe, run, task, stage, prepared, frontend.symbols)
@@ -66,6 +81,16 @@ def lengths_of(prepared: Prepared) -> Lengths:
     """What the training clips allow a decode."""
     pace, clips = prepared.frames_per_symbol, prepared.split("train")
     return Lengths(pace.max, pace.min, max(len(clip.ids) for clip in clips))
+
+
+def _check_speakers(run: Path, speakers: tuple[str, ...]) -> None:
+    """Refuse to go on with other speakers than those whose vectors were trained."""
+    state, half = (run / "acoustic" / name for name in ("last.ckpt", "last.safetensors"))
+    if state.is_file() and half.is_file() and (trained := read_speakers(half)) != speakers:
+        raise CheckpointError(
+            f"{run} was trained with the speakers {list_speakers(trained)}, and the corpus now has "
+            f"{list_speakers(speakers)}; for a new run: run=runs/NEW init_from={run}"
+        )
 
 
 def _listener(recipe: Recipe, prepared: Prepared) -> Listener | None:
@@ -79,15 +104,18 @@ def _listener(recipe: Recipe, prepared: Prepared) -> Listener | None:
     return Listener(recipe, prepared.split("held_out")[:n_heard], prepared.clips)
 
 
-def fit_vocoder(recipe: Recipe, run: Path, prepared: Prepared) -> Outcome:
-    """Train the vocoder, or go on where a training state lies in the run folder."""
+def fit_vocoder(
+    recipe: Recipe, run: Path, prepared: Prepared, start: Stored | None, say: Callable[[str], None]
+) -> Outcome:
+    """Train the vocoder, or go on where a training state lies in the run folder; `start` as for the acoustic model."""
     stage = recipe.trainer.vocoder
     torch.manual_seed(recipe.seed)
     model = build_vocoder(recipe)
     model.scaler.fit(prepared.mel_mean, prepared.mel_std)
+    if start:
+        say(take_over(model, start))
     clips = prepared.split("held_out")
-    dataset = AcousticDataset(clips, recipe.audio)
-    mels = {clip.id: dataset[i].mel for i, clip in enumerate(clips[:2])}
+    mels = {clip.id: load_mel(clip.cache_file) for clip in clips[:2]}
     segments = list(islice(_segments(recipe, model, clips), HELD_OUT_BATCHES))
     task = VocoderTask(model, stage, recipe.audio, segments, mels)
     return _fit(recipe, run, task, stage, prepared, ())
@@ -108,12 +136,14 @@ class _Data(pl.LightningDataModule):
         self.recipe = recipe
         self.task = task
         self.clips = prepared.split("train")
+        self.speakers = prepared.speakers
 
     def train_dataloader(self) -> object:
         recipe, task = self.recipe, self.task
         if isinstance(task, VocoderTask):
             return _segments(recipe, task.vocoder, self.clips, task.batches_seen)
-        return acoustic_loader(self.clips, recipe.audio, recipe.trainer.acoustic, recipe.seed, task.batches_seen)
+        stage, start = recipe.trainer.acoustic, task.batches_seen
+        return acoustic_loader(self.clips, recipe.audio, stage, recipe.seed, start, self.speakers)
 
     def val_dataloader(self) -> object:
         return OneBatch()
@@ -127,7 +157,7 @@ def _fit(
 ) -> Outcome:
     folder = run / task.kind
     state = folder / "last.ckpt"
-    keeper = Keeper(folder, recipe, symbols, stage)
+    keeper = Keeper(folder, recipe, symbols, prepared.speakers, stage)
     quiet_lightning()
     trainer = pl.Trainer(
         accelerator=recipe.trainer.accelerator,

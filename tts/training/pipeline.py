@@ -12,6 +12,7 @@ from tts.runs import Plan, write_recipe
 from tts.settings import Recipe
 from tts.text.frontend import Frontend
 from tts.training.fit import Outcome, fit_acoustic, fit_vocoder, is_finished
+from tts.training.warm_start import find_starts
 
 Say = Callable[[str], None]
 
@@ -32,6 +33,7 @@ def carry_out(plan: Plan, say: Say) -> bool:
 def _stages(plan: Plan, say: Say) -> bool:
     recipe, run, stages = plan.recipe, plan.run, plan.recipe.stages
     frontend = Frontend(recipe.text)
+    starts = find_starts(recipe, run, frontend.symbols, say)
     if "prepare" in stages:
         corpus = importlib.import_module(f"tts.corpora.{recipe.data.corpus}")
         utterances = list(corpus.read(recipe.data))
@@ -45,13 +47,15 @@ def _stages(plan: Plan, say: Say) -> bool:
         prepared = load_prepared(run, recipe.audio, frontend.fingerprint)
         write_recipe(plan.stored, run)
     if "acoustic" in stages and not _train(
-        recipe, run, "acoustic", say, lambda: fit_acoustic(recipe, run, prepared, frontend)
+        recipe, run, "acoustic", say, lambda: fit_acoustic(recipe, run, prepared, frontend, starts.acoustic, say)
     ):
         return False
     if "vocoder" in stages and not build_vocoder(recipe).trainable:
         say(f"vocoder: {recipe.vocoder.name} has nothing to train")
         return True
-    return "vocoder" not in stages or _train(recipe, run, "vocoder", say, lambda: fit_vocoder(recipe, run, prepared))
+    return "vocoder" not in stages or _train(
+        recipe, run, "vocoder", say, lambda: fit_vocoder(recipe, run, prepared, starts.vocoder, say)
+    )
 
 
 def _train(recipe: Recipe, run: Path, kind: Kind, say: Say, fit: Callable[[], Outcome]) -> bool:
