@@ -9,7 +9,6 @@ Shapes: B batch, T_text symbols, T_mel frames, T decoder steps, D width of the e
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -19,9 +18,10 @@ from torch.nn import functional as F
 
 from tts.acoustic._modules import Dropout, Encoder, PostNet, PreNet, always_dropout
 from tts.acoustic._recurrence import AttendedState, LSTMState, ZoneoutLSTM, attend, attention_loop
+from tts.acoustic._stepping import PrenetDropout, Stepped, make_stepper
 from tts.batch import AcousticBatch
 from tts.interfaces import AcousticGeneration, AcousticModel, AcousticOutput, Attention, AttentionMemory
-from tts.layers import MelScaler, dropout_rows, length_mask
+from tts.layers import MelScaler, length_mask
 from tts.parallel import OneThread
 from tts.settings import component, require
 
@@ -172,43 +172,51 @@ class Tacotron2(AcousticModel):
         """Free running; see `AcousticModel.generate`."""
         assert not self.training, "synthesis wants eval(): no dropout but the prenet's"
         assert len(seeds) == len(max_frames) == len(text_ids) and min(max_frames) >= 1
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        drop = partial(dropout_rows, generators=generators)
+        dropout = PrenetDropout(seeds, sum(self.prenet.dims), self.prenet.dropout)
         limits = torch.tensor(max_frames, device=text_ids.device)
         lengths, stopped = torch.zeros_like(limits), torch.zeros_like(limits, dtype=torch.bool)
-        prepared = self.encode(text_ids, text_lengths)
-        state, previous = self.start(prepared), torch.zeros(len(text_ids), self.n_mels, device=text_ids.device)
-        made: list[Frames] = []
-        weights: list[Tensor] = []
-        # A row that has ended is still computed with the others, but no row sees another, and it is cut off below.
-        while bool((lengths == 0).any()):
-            frames, state = self.step(previous, state, prepared, drop)
+        stepper = make_stepper(self, self.encode_rows(text_ids, text_lengths))
+        previous = torch.zeros(len(text_ids), self.n_mels, device=text_ids.device)
+        made: list[Stepped] = []
+        # A row that has ended may still be computed with the others, but no row sees another, and it is cut off below.
+        while bool((speaking := lengths == 0).any()):
+            frames = stepper.step(previous, dropout.next(), speaking)
             previous = frames.mel[:, :, -1]
             made.append(frames)
-            weights.append(state.attended.attention.weights)
             n_frames = len(made) * self.reduction
-            speaking = lengths == 0
             stopped |= speaking & (torch.sigmoid(frames.stop_logit) > self.stop_threshold)
             ends = speaking & (stopped | (n_frames >= limits))
             lengths = torch.where(ends, limits.clamp_max(n_frames), lengths)
             if progress is not None:
                 progress(n_frames)
-        return self._finish(made, weights, lengths, stopped)
+        return self._finish(made, lengths, stopped)
 
-    def _finish(
-        self, made: list[Frames], weights: list[Tensor], lengths: Tensor, stopped: Tensor
-    ) -> AcousticGeneration:
-        """Postnet, then cut every row at its length."""
-        n_frames = int(lengths.max())
-        mask = length_mask(lengths, n_frames)
-        mel = torch.cat([frames.mel for frames in made], dim=2)[:, :, :n_frames]
-        mel = self.scaler.denormalize(mel + self.postnet(mel, mask))
-        stop = torch.sigmoid(torch.stack([frames.stop_logit for frames in made], dim=1))
-        stop = stop.repeat_interleave(self.reduction, dim=1)[:, :n_frames]
-        alignment = torch.stack(weights, dim=2).repeat_interleave(self.reduction, dim=2)[:, :, :n_frames]
-        return AcousticGeneration(
-            mel.masked_fill(~mask[:, None], self.silence), lengths, stop * mask, alignment * mask[:, None], stopped
-        )
+    def encode_rows(self, text_ids: Tensor, text_lengths: Tensor) -> AttentionMemory:
+        """`encode`, row by row: in another batch a library's sums may come out differently in the last bit."""
+        encoded = [self.encode(ids[None, :n], n[None]) for ids, n in zip(text_ids, text_lengths, strict=True)]
+        parts = []
+        for rows in zip(*encoded, strict=True):
+            part = rows[0].new_zeros(*text_ids.shape, *rows[0].shape[2:])
+            for padded, row in zip(part, rows, strict=True):
+                padded[: row.shape[1]] = row[0]
+            parts.append(part)
+        return AttentionMemory(*parts)
+
+    def _finish(self, made: list[Stepped], lengths: Tensor, stopped: Tensor) -> AcousticGeneration:
+        """Cut every row at its length, then postnet; row by row, as the encoder."""
+        r, n_frames = self.reduction, int(lengths.max())
+        before = torch.cat([frames.mel for frames in made], dim=2)
+        logits = torch.stack([frames.stop_logit for frames in made], dim=1)
+        weights = torch.stack([frames.weights for frames in made], dim=2)
+        mel = before.new_full((*before.shape[:2], n_frames), self.silence)
+        stop, alignment = logits.new_zeros(len(mel), n_frames), weights.new_zeros(*weights.shape[:2], n_frames)
+        for b, n in enumerate(lengths.tolist()):
+            own, n_steps = before[b : b + 1, :, :n], -(-n // r)
+            mask = torch.ones(1, n, dtype=torch.bool, device=mel.device)
+            mel[b, :, :n] = self.scaler.denormalize(own + self.postnet(own, mask))[0]
+            stop[b, :n] = torch.sigmoid(logits[b, :n_steps]).repeat_interleave(r)[:n]
+            alignment[b, :, :n] = weights[b, :, :n_steps].repeat_interleave(r, dim=1)[:, :n]
+        return AcousticGeneration(mel, lengths, stop, alignment, stopped)
 
 
 def build(cfg: Config, *, n_symbols: int, n_mels: int, max_reduction: int, silence: float) -> AcousticModel:
