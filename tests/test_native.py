@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 from tts import native
-from tts.native import compiled, matrices
+from tts.native import compact, compiled, matrices
 from tts.native.functions import exp, sigmoid, tanh
+from tts.native.products import fill, product
 from tts.native.vectors import load, store
 
 
 @compiled.compiled
 def multiplied(packed, bias, x, y):
-    matrices.product(packed, bias, x, 0, y, 0)
+    product(packed, bias, x, 0, y, 0)
 
 
 @compiled.compiled
@@ -40,22 +41,22 @@ def test_a_product_of_a_packed_matrix_is_the_product(n_out, n_in):
     rng = np.random.default_rng(0)
     matrix, x = rng.standard_normal((n_out, n_in), np.float32), rng.standard_normal(n_in, np.float32)
     np.testing.assert_allclose(apply(matrices.pack(matrix), matrix, x), matrix @ x, atol=1e-4)
-    compact = matrices.empty(n_out, matrices.padded(n_in), compact=True)
-    matrices.fill(compact, matrix, (0, n_out), (0, n_in), 0, 0)
+    small = compact.empty(n_out, matrices.padded(n_in))
+    fill(small, matrix, (0, n_out), (0, n_in), 0, 0)
     # Half a unit of rounding each, the unit being a 127th of the largest of the group.
     bound = np.abs(matrix).max() / 127 / 2 * np.abs(x).sum() + 1e-5
-    error = np.abs(apply(compact, matrix, x) - matrix @ x).max()
+    error = np.abs(apply(small, matrix, x) - matrix @ x).max()
     assert 0 < error < bound
 
 
-@pytest.mark.parametrize("is_compact", [False, True])
-def test_parts_go_where_they_are_told(is_compact):
+@pytest.mark.parametrize("kind", [matrices, compact])
+def test_parts_go_where_they_are_told(kind):
     """Two matrices side by side and below each other, of widths that are no whole blocks."""
     rng = np.random.default_rng(0)
     matrix = rng.integers(-127, 128, (70, 80)).astype(np.float32)
     matrix[:, ::2] = 127  # so that a unit is one, and rounding exact
-    packed = matrices.empty(128, 192, compact=is_compact)
-    matrices.fill(packed, matrix, (6, 3), (10, 66), 64, 64)
+    packed = kind.empty(128, 192)
+    fill(packed, matrix, (6, 3), (10, 66), 64, 64)
     x = rng.standard_normal(192, np.float32)
     y = np.zeros(128, np.float32)
     multiplied(packed, np.zeros(128, np.float32), x, y)
@@ -90,7 +91,7 @@ def test_stored_machine_code_belongs_to_all_its_sources(tmp_path):
         (tmp_path / name).write_text("two")
         assert compiled.digest(tmp_path) != before
         before = compiled.digest(tmp_path)
-    assert compiled.digest(compiled.Path(compiled.__file__).parents[1]) in matrices._copy.py_func.__qualname__
+    assert compiled.digest(compiled.Path(compiled.__file__).parents[1]) in matrices.fill.py_func.__qualname__
 
 
 def test_one_warning_names_why_there_are_no_compiled_loops(monkeypatch):
@@ -108,11 +109,11 @@ def test_one_warning_names_why_there_are_no_compiled_loops(monkeypatch):
 
 def test_a_second_process_finds_the_machine_code():
     """The first use in this process has stored it."""
-    matrices.fill(matrices.empty(4, 4, compact=False), np.ones((4, 4), np.float32), (0, 4), (0, 4), 0, 0)
+    matrices.fill(matrices.empty(4, 4), np.ones((4, 4), np.float32), (0, 4), (0, 4), 0, 0)
     code = (
         "import numpy as np; from tts.native import matrices as m;"
-        "m.fill(m.empty(4, 4, compact=False), np.ones((4, 4), np.float32), (0, 4), (0, 4), 0, 0);"
-        "print(sum(m._copy.stats.cache_hits.values()), sum(m._copy.stats.cache_misses.values()))"
+        "m.fill(m.empty(4, 4), np.ones((4, 4), np.float32), (0, 4), (0, 4), 0, 0);"
+        "print(sum(m.fill.stats.cache_hits.values()), sum(m.fill.stats.cache_misses.values()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "0"]

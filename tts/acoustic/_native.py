@@ -20,13 +20,15 @@ import torch
 from torch import Tensor
 
 from tts.acoustic._recurrence import ZoneoutLSTM
-from tts.acoustic._stepping import Stepped
+from tts.acoustic._stepping import Span, Stepped
 from tts.acoustic.attention._native import array, vector
 from tts.interfaces import AttentionMemory
-from tts.native import matrices
+from tts.native.compact import Compact
+from tts.native.compact import empty as empty_compact
 from tts.native.compiled import compiled, ensure, inner
 from tts.native.functions import sigmoid, tanh
-from tts.native.matrices import Floats, Packed, padded, product
+from tts.native.matrices import Floats, Packed, empty, pack, padded
+from tts.native.products import fill, product
 from tts.native.vectors import N, load, multiply, multiply_add, splat, store, subtract
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ _ZERO = np.float32(0)
 class LSTM(NamedTuple):
     """Packed: the gates one after the other, each padded to whole blocks."""
 
-    weights: Packed
+    weights: Packed | Compact
     bias: Floats  # (4 * padded H,)
     zoneout: float
 
@@ -78,12 +80,12 @@ class Part(NamedTuple):
 def pack_lstm(lstm: ZoneoutLSTM, parts: list[Part], *, compact: bool) -> LSTM:
     """Its weights, for an input made of parts that follow each other in x."""
     room, ends = padded(lstm.dim), list(accumulate(padded(part.width) for part in parts))
-    packed = matrices.empty(4 * room, ends[-1], compact=compact)
+    packed = (empty_compact if compact else empty)(4 * room, ends[-1])
     for gate in range(4):
         rows = (gate * lstm.dim, lstm.dim)
         for part, end in zip(parts, ends, strict=True):
             columns, in_at = (part.first, part.width), end - padded(part.width)
-            matrices.fill(packed, array(part.matrix), rows, columns, gate * room, in_at)
+            fill(packed, array(part.matrix), rows, columns, gate * room, in_at)
     bias = np.concatenate([vector(gate) for gate in lstm.inputs.bias.chunk(4)])
     return LSTM(packed, bias, lstm.rate)
 
@@ -91,11 +93,11 @@ def pack_lstm(lstm: ZoneoutLSTM, parts: list[Part], *, compact: bool) -> LSTM:
 def pack_output(model: "Tacotron2", memory_dim: int) -> Packed:
     """The output layers, of the current reduction, as one."""
     n_frames, hidden = model.reduction * model.n_mels, model.decoder_lstm.dim
-    packed = matrices.empty(n_frames + 1, padded(memory_dim) + padded(hidden), compact=False)
+    packed = empty(n_frames + 1, padded(memory_dim) + padded(hidden))
     for layer, n_rows, out_at in ((model.frames, n_frames, 0), (model.stop, 1, n_frames)):
         matrix = array(layer.weight)
-        matrices.fill(packed, matrix, (0, n_rows), (hidden, memory_dim), out_at, 0)
-        matrices.fill(packed, matrix, (0, n_rows), (0, hidden), out_at, padded(memory_dim))
+        fill(packed, matrix, (0, n_rows), (hidden, memory_dim), out_at, 0)
+        fill(packed, matrix, (0, n_rows), (0, hidden), out_at, padded(memory_dim))
     return packed
 
 
@@ -117,7 +119,7 @@ def pack_decoder(model: "Tacotron2", memory_dim: int) -> Decoder:
     ]
     n_frames = model.reduction * model.n_mels
     return Decoder(
-        tuple(matrices.pack(array(weight)) for weight in model.prenet.parameters()),
+        tuple(pack(array(weight)) for weight in model.prenet.parameters()),
         np.zeros(max(map(padded, widths)), np.float32),
         tuple(widths),
         tuple(starts),
@@ -195,7 +197,7 @@ class NativeStepper:
         ensure(self.attend, self.weights, look, row.x, 0, 0, 0, 0)
         ensure(to_frames, self.decoder, row, frame)
 
-    def step(self, previous: Tensor, kept: Tensor, speaking: Tensor, window: Tensor | None = None) -> Stepped:
+    def step(self, previous: Tensor, kept: Tensor, speaking: Tensor, span: Span | None = None) -> Stepped:
         """See `Stepper`."""
         frames, factors = np.ascontiguousarray(previous.numpy()), kept.numpy()
         made = np.zeros((len(self.rows), len(self.decoder.output_bias)), np.float32)
@@ -204,8 +206,7 @@ class NativeStepper:
         for b in speaking.nonzero()[:, 0].tolist():
             row, look = self.rows[b], self.looks[b]
             n_text = len(look.energies)
-            low, high = (0, n_text) if window is None else window[b].tolist()
-            low, high = max(low, 0), min(high, n_text)
+            low, high = (0, n_text) if span is None else (max(int(span[0][b]), 0), min(int(span[1][b]), n_text))
             assert low < high, f"row {b} may attend to no symbol"
             to_query(self.decoder, row, frames[b], factors[b])
             self.attend(self.weights, look, row.x, query_at, context_at, low, high)

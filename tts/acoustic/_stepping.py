@@ -17,6 +17,7 @@ from tts.interfaces import AttentionMemory
 if TYPE_CHECKING:
     from tts.acoustic.tacotron2 import Tacotron2
 
+Span = tuple[Tensor, Tensor]  # of a batch's rows, (B,) int64 each: the first symbol, and the one after the last
 AHEAD = 32  # steps whose dropout is drawn at once
 
 
@@ -31,14 +32,14 @@ class Stepped(NamedTuple):
 class Stepper(Protocol):
     """The decoder on its way through a batch: it holds the state, and a step moves it on."""
 
-    def step(self, previous: Tensor, kept: Tensor, speaking: Tensor, window: Tensor | None = None) -> Stepped:
+    def step(self, previous: Tensor, kept: Tensor, speaking: Tensor, span: Span | None = None) -> Stepped:
         """One decoder step.
 
         Args:
             previous: (B, n_mels) normalised, the last frame so far; zeros at the start.
             kept: (B, units of the prenet) its dropout, as `PrenetDropout` draws it.
             speaking: (B,) bool; what comes out for other rows means nothing, and need not be computed.
-            window: (B, 2) int64, the first symbol that a row may attend to and the one after the last; None allows all.
+            span: the symbols that each row may attend to; None allows all.
         """
 
 
@@ -70,13 +71,14 @@ class TorchStepper:
         self.model, self.prepared = model, prepared
         self.state = model.start(prepared)
 
-    def step(self, previous: Tensor, kept: Tensor, speaking: Tensor, window: Tensor | None = None) -> Stepped:
+    def step(self, previous: Tensor, kept: Tensor, speaking: Tensor, span: Span | None = None) -> Stepped:
         """See `Stepper`."""
         factors = iter(kept.to(previous.device).split_with_sizes(self.model.prenet.dims, dim=1))
         prepared = self.prepared
-        if window is not None:
+        if span is not None:
             symbols = torch.arange(prepared.mask.shape[1], device=previous.device)
-            prepared = prepared._replace(mask=prepared.mask & (symbols >= window[:, :1]) & (symbols < window[:, 1:]))
+            low, high = (edge.to(previous.device)[:, None] for edge in span)
+            prepared = prepared._replace(mask=prepared.mask & (low <= symbols) & (symbols < high))
         frames, self.state = self.model.step(previous, self.state, prepared, lambda x, rate: x * next(factors))
         return Stepped(frames.mel, frames.stop_logit, self.state.attended.attention.weights)
 

@@ -1,4 +1,6 @@
-"""Eight float32 lanes as one value inside compiled functions: explicit vectors, on any processor that numba knows.
+"""Eight lanes as one value inside compiled functions: explicit vectors, on any processor that numba knows.
+
+Lanes are float32; those of `integers` are int32, for sums of products of small integers.
 
 A loop over such values keeps its accumulators in registers and streams the weights past them, which loops over single
 numbers are not sure to do. LLVM turns eight lanes into whatever the processor has: one register of AVX, two of NEON.
@@ -27,10 +29,11 @@ Codegen = Callable[[Any, Any, Any, Any], Any]
 
 
 class LanesType(types.Type):
-    """Eight float32."""
+    """Eight of what LLVM calls `vector`."""
 
-    def __init__(self) -> None:
-        super().__init__(name="Lanes")
+    def __init__(self, name: str, vector: Any):
+        super().__init__(name)
+        self.vector = vector
 
 
 @register_model(LanesType)
@@ -38,10 +41,10 @@ class LanesModel(models.PrimitiveModel):
     """How LLVM holds them."""
 
     def __init__(self, data_model_manager: Any, frontend_type: Any):
-        super().__init__(data_model_manager, frontend_type, _FLOATS)
+        super().__init__(data_model_manager, frontend_type, frontend_type.vector)
 
 
-lanes = LanesType()
+lanes, integers = LanesType("Lanes", _FLOATS), LanesType("IntegerLanes", _INTS)
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:
@@ -55,21 +58,15 @@ def _pointer(context: Any, builder: Any, signature: Any, arguments: Any, pointee
     return builder.bitcast(builder.gep(data, [arguments[1]]), pointee.as_pointer())
 
 
-def _load_floats(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    return builder.load(_pointer(context, builder, signature, arguments, _FLOATS), align=4)
-
-
-def _load_bytes(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    stored = ir.VectorType(ir.IntType(8), N)
-    narrow = builder.load(_pointer(context, builder, signature, arguments, stored), align=1)
-    return builder.sitofp(builder.sext(narrow, _INTS), _FLOATS)
-
-
 @intrinsic
 def load(typing: Any, array: Any, index: Any) -> tuple[Any, Codegen]:
-    """Eight numbers from `index` on: float32, or int8, which are widened."""
-    assert array.dtype in (types.float32, types.int8), f"numbers of type {array.dtype}"
-    return lanes(array, types.intp), _load_floats if array.dtype == types.float32 else _load_bytes
+    """Eight float32 from `index` on."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(_pointer(context, builder, signature, arguments, _FLOATS), align=4)
+
+    assert array.dtype == types.float32, f"an array of {array.dtype}"
+    return lanes(array, types.intp), generate
 
 
 @intrinsic
@@ -85,11 +82,11 @@ def store(typing: Any, array: Any, index: Any, value: Any) -> tuple[Any, Codegen
 
 
 @intrinsic
-def store_bytes(typing: Any, array: Any, index: Any, value: Any) -> tuple[Any, Codegen]:
-    """Write eight integers in [-128, 127] as int8, from `index` on."""
+def store_integers(typing: Any, array: Any, index: Any, value: Any) -> tuple[Any, Codegen]:
+    """Write eight lanes that hold integers as those of the array, int8 or int16, from `index` on."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        stored = ir.VectorType(ir.IntType(8), N)
+        stored = ir.VectorType(ir.IntType(array.dtype.bitwidth), N)
         pointer = _pointer(context, builder, signature, arguments, stored)
         builder.store(builder.trunc(builder.fptosi(arguments[2], _INTS), stored), pointer, align=1)
         return context.get_dummy_value()
@@ -97,30 +94,94 @@ def store_bytes(typing: Any, array: Any, index: Any, value: Any) -> tuple[Any, C
     return types.void(array, types.intp, lanes), generate
 
 
-def _prefetch(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    byte = ir.IntType(8)
-    kind = ir.FunctionType(ir.VoidType(), [byte.as_pointer(), _INT, _INT, _INT])
-    fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    # To read (0), into all levels of the cache (3), as data (1).
-    choices = [ir.Constant(_INT, n) for n in (0, 3, 1)]
-    builder.call(fetch, [_pointer(context, builder, signature, arguments, byte), *choices])
-    return context.get_dummy_value()
+@intrinsic
+def no_sums(typing: Any) -> tuple[Any, Codegen]:
+    """Zeros to add to."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return ir.Constant(_INTS, [0] * N)
+
+    return integers(), generate
+
+
+@intrinsic
+def add_pairs(typing: Any, array: Any, index: Any, pair: Any, sums: Any) -> tuple[Any, Codegen]:
+    """Sums + first * array[index + 2 i] + second * array[index + 2 i + 1], in lane i; an instruction or two.
+
+    The array is int8; `pair` holds two int16 in one int32, the first in its lower half.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        wide, stored = ir.VectorType(_INT, 2 * N), ir.VectorType(ir.IntType(8), 2 * N)
+        weights = builder.load(_pointer(context, builder, signature, arguments, stored), align=1)
+        single = builder.insert_element(ir.Constant(_INTS, ir.Undefined), arguments[2], ir.Constant(_INT, 0))
+        pairs = builder.shuffle_vector(single, single, ir.Constant(_INTS, [0] * N))
+        factors = builder.sext(builder.bitcast(pairs, ir.VectorType(ir.IntType(16), 2 * N)), wide)
+        products = builder.mul(builder.sext(weights, wide), factors)
+        # LLVM knows this form of a sum of two products: processors have an instruction for it.
+        halves = [ir.Constant(_INTS, list(range(first, 2 * N, 2))) for first in (0, 1)]
+        even, odd = (builder.shuffle_vector(products, products, half) for half in halves)
+        return builder.add(arguments[3], builder.add(even, odd))
+
+    assert array.dtype == types.int8, f"weights of type {array.dtype}"
+    return integers(array, types.intp, types.int32, integers), generate
+
+
+@intrinsic
+def to_floats(typing: Any, value: Any) -> tuple[Any, Codegen]:
+    """Integers as float32."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.sitofp(arguments[0], _FLOATS)
+
+    return lanes(integers), generate
+
+
+@intrinsic
+def transpose(
+    typing: Any, source: Any, index: Any, stride: Any, target: Any, to: Any, target_stride: Any
+) -> tuple[Any, Codegen]:
+    """Eight rows of eight int16 become eight columns. Rows are `stride` apart in the source, and in the target."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        item = ir.IntType(16)
+        stored = ir.VectorType(item, N)
+
+        def rows(start: Any, step: Any) -> list[Any]:
+            offsets = [builder.mul(step, ir.Constant(step.type, i)) for i in range(N)]
+            return [builder.bitcast(builder.gep(start, [offset]), stored.as_pointer()) for offset in offsets]
+
+        read = rows(_pointer(context, builder, signature, arguments, item), arguments[2])
+        data = context.make_array(signature.args[3])(context, builder, value=arguments[3]).data
+        write = rows(builder.gep(data, [arguments[4]]), arguments[5])
+        joined = [builder.load(pointer, align=1) for pointer in read]
+        while len(joined) > 1:  # eight vectors of 8 become one of 64
+            size = 2 * joined[0].type.count
+            order = ir.Constant(ir.VectorType(_INT, size), list(range(size)))
+            joined = [builder.shuffle_vector(a, b, order) for a, b in zip(joined[::2], joined[1::2], strict=True)]
+        for i, pointer in enumerate(write):
+            column = ir.Constant(_INTS, [i + N * row for row in range(N)])
+            builder.store(builder.shuffle_vector(joined[0], joined[0], column), pointer, align=1)
+        return context.get_dummy_value()
+
+    assert source.dtype == target.dtype == types.int16, f"arrays of {source.dtype} and {target.dtype}"
+    return types.void(source, types.intp, types.intp, target, types.intp, types.intp), generate
 
 
 @intrinsic
 def prefetch(typing: Any, array: Any, index: Any) -> tuple[Any, Codegen]:
     """Fetch the cache line of item `index`, which will be needed soon; it may lie beyond the array's end."""
-    return types.void(array, types.intp), _prefetch
 
-
-@intrinsic
-def prefetch_bytes(typing: Any, array: Any, index: Any) -> tuple[Any, Codegen]:
-    """The same for an int8 array; nothing for others, whose lines hold so few items that it would not pay."""
-
-    def nothing(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte = ir.IntType(8)
+        kind = ir.FunctionType(ir.VoidType(), [byte.as_pointer(), _INT, _INT, _INT])
+        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        # To read (0), into all levels of the cache (3), as data (1).
+        choices = [ir.Constant(_INT, n) for n in (0, 3, 1)]
+        builder.call(fetch, [_pointer(context, builder, signature, arguments, byte), *choices])
         return context.get_dummy_value()
 
-    return types.void(array, types.intp), _prefetch if array.dtype == types.int8 else nothing
+    return types.void(array, types.intp), generate
 
 
 @intrinsic

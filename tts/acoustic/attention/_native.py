@@ -19,7 +19,9 @@ from torch import Tensor
 
 from tts.interfaces import AttentionMemory, AttentionState
 from tts.native.compiled import inner
+from tts.native.functions import tanh
 from tts.native.matrices import BLOCK, Floats, Packed, add_panel, pack, pad, padded
+from tts.native.vectors import N, load, multiply_add, splat, total
 
 _ZERO = np.float32(0)
 
@@ -34,7 +36,6 @@ class Row(NamedTuple):
     margin: int
     energies: Floats  # (T_text,)
     summed: Floats  # (padded dim,) room for what a symbol's energy is made of
-    ones: Floats  # (BLOCK,)
 
 
 def make_row(prepared: AttentionMemory, state: AttentionState, b: int, *, keyed: bool, dim: int, margin: int) -> Row:
@@ -57,7 +58,6 @@ def make_row(prepared: AttentionMemory, state: AttentionState, b: int, *, keyed:
         margin,
         np.zeros(n_text, np.float32),
         np.zeros(padded(dim), np.float32),
-        np.ones(BLOCK, np.float32),
     )
 
 
@@ -69,6 +69,15 @@ def array(parameter: Tensor) -> Floats:
 def vector(parameter: Tensor) -> Floats:
     """As a padded vector."""
     return pad(array(parameter).reshape(-1))
+
+
+@inner
+def energy_of(summed: Any, energy: Any) -> Any:
+    """energy . tanh(summed), both of the padded dim."""
+    lanes = splat(_ZERO)
+    for j in range(0, len(energy), N):
+        lanes = multiply_add(tanh(load(summed, j)), load(energy, j), lanes)
+    return total(lanes)
 
 
 @inner
@@ -91,4 +100,4 @@ def attend(row: Any, x: Any, context_at: int, low: int, high: int) -> None:
         y_at = context_at + block * BLOCK
         x[y_at : y_at + BLOCK] = _ZERO
         at = (block * n_text + low) * BLOCK
-        add_panel(row.memory.weights, at, row.weights, first, high - low, row.ones, 0, x, y_at)
+        add_panel(row.memory.weights, at, row.weights, first, high - low, x, y_at)

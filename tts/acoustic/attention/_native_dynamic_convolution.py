@@ -8,15 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tts.acoustic.attention._native import Row, array, attend, make_row, vector
+from tts.acoustic.attention._native import Row, array, attend, energy_of, make_row, vector
 from tts.acoustic.attention.dynamic_convolution import DynamicConvolutionAttention
 from tts.interfaces import AttentionMemory, AttentionState
-from tts.native.compiled import compiled
+from tts.native.compiled import compiled, inner
 from tts.native.functions import tanh
 from tts.native.matrices import BLOCK, Floats, Packed, add_panel, pack, padded, product
-from tts.native.vectors import N, load, multiply_add, splat, store, total
-
-_ZERO = np.float32(0)
+from tts.native.vectors import N, load, store
 
 
 class Weights(NamedTuple):
@@ -57,39 +55,40 @@ def start(weights: Weights, prepared: AttentionMemory, state: AttentionState, b:
     return make_row(prepared, state, b, keyed=False, dim=len(weights.energy), margin=margin)
 
 
+@inner
+def filters_of(weights: Any, x: Any, query_at: int) -> Any:
+    """One filter in the place of all: of the fixed ones, and of those that the query makes; packed as `static`.
+
+    Filters and the dense layers behind them are both linear.
+    """
+    static, dynamic = weights.static, weights.dynamic
+    query, made = np.empty(len(weights.query_bias), np.float32), np.empty(len(weights.no_bias), np.float32)
+    product(weights.query, weights.query_bias, x, query_at, query, 0)
+    for j in range(0, len(query), N):
+        store(query, j, tanh(load(query, j)))
+    product(weights.make_filters, weights.no_bias, query, 0, made, 0)
+    filters = static.weights.copy()
+    for block in range(static.n_blocks):
+        for k in range(static.n_in):
+            at, y_at = block * dynamic.n_in * BLOCK, (block * static.n_in + k) * BLOCK
+            add_panel(dynamic.weights, at, made, k * dynamic.n_in, dynamic.n_in, filters, y_at)
+    return filters
+
+
 @compiled
 def step(weights: Any, row: Any, x: Any, query_at: int, context_at: int, low: int, high: int) -> None:
     """One step, within symbols low .. high - 1. The query is read from x, the context written into it."""
-    dim, size, static, dynamic, summed = (
-        len(weights.energy),
-        weights.static.n_in,
-        weights.static,
-        weights.dynamic,
-        row.summed,
-    )
-    query, made = np.empty(dim, np.float32), np.empty(len(weights.no_bias), np.float32)
-    product(weights.query, weights.query_bias, x, query_at, query, 0)
-    for j in range(0, dim, N):
-        store(query, j, tanh(load(query, j)))
-    product(weights.make_filters, weights.no_bias, query, 0, made, 0)
-    # The dynamic filters and the dense layer behind them are both linear: with the static ones, one filter per step.
-    filters = static.weights.copy()
-    for block in range(static.n_blocks):
-        for k in range(size):
-            at, y_at = block * dynamic.n_in * BLOCK, (block * size + k) * BLOCK
-            add_panel(dynamic.weights, at, made, k * dynamic.n_in, dynamic.n_in, row.ones, 0, filters, y_at)
+    size, summed, before = weights.static.n_in, row.summed, row.weights
+    filters = filters_of(weights, x, query_at)
     first_heard, first_prior = row.margin - size // 2, row.margin - len(weights.prior) + 1
     for t in range(low, high):
         summed[:] = weights.dynamic_bias
-        for block in range(static.n_blocks):
-            add_panel(
-                filters, block * size * BLOCK, row.weights, t + first_heard, size, row.ones, 0, summed, block * BLOCK
-            )
-        energy = splat(_ZERO)
-        for j in range(0, dim, N):
-            energy = multiply_add(tanh(load(summed, j)), load(weights.energy, j), energy)
-        prior = _ZERO
+        for block in range(weights.static.n_blocks):
+            at, y_at = block * size * BLOCK, block * BLOCK
+            add_panel(filters, at, before, t + first_heard, size, summed, y_at)
+        prior = np.float32(0)
         for k in range(len(weights.prior)):
-            prior += weights.prior[k] * row.weights[t + first_prior + k]
-        row.energies[t] = total(energy) + np.float32(math.log(max(prior, np.float32(weights.prior_floor))))
+            prior += weights.prior[k] * before[t + first_prior + k]
+        prior = max(prior, np.float32(weights.prior_floor))
+        row.energies[t] = energy_of(summed, weights.energy) + np.float32(math.log(prior))
     attend(row, x, context_at, low, high)

@@ -7,15 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tts.acoustic.attention._native import Row, array, attend, make_row, vector
+from tts.acoustic.attention._native import Row, array, attend, energy_of, make_row, vector
 from tts.acoustic.attention.location_sensitive import LocationSensitiveAttention
 from tts.interfaces import AttentionMemory, AttentionState
 from tts.native.compiled import compiled
-from tts.native.functions import tanh
 from tts.native.matrices import BLOCK, Floats, Packed, add_panel, pack, padded, product
-from tts.native.vectors import N, load, multiply_add, splat, total
-
-_ZERO = np.float32(0)
 
 
 class Weights(NamedTuple):
@@ -55,12 +51,9 @@ def step(weights: Any, row: Any, x: Any, query_at: int, context_at: int, low: in
     for t in range(low, high):
         for j in range(dim):
             summed[j] = query[j] + row.keys[t * dim + j]
-        energy = splat(_ZERO)
         for block in range(filters.n_blocks):
             at, y_at = block * filters.n_in * BLOCK, block * BLOCK
-            add_panel(filters.weights, at, row.weights, t, size, row.ones, 0, summed, y_at)
-            add_panel(filters.weights, at + size * BLOCK, row.cumulative, t, size, row.ones, 0, summed, y_at)
-        for j in range(0, dim, N):
-            energy = multiply_add(tanh(load(summed, j)), load(weights.energy, j), energy)
-        row.energies[t] = total(energy)
+            add_panel(filters.weights, at, row.weights, t, size, summed, y_at)
+            add_panel(filters.weights, at + size * BLOCK, row.cumulative, t, size, summed, y_at)
+        row.energies[t] = energy_of(summed, weights.energy)
     attend(row, x, context_at, low, high)
