@@ -21,20 +21,19 @@ from torch import Tensor
 
 from tts.acoustic._recurrence import ZoneoutLSTM
 from tts.acoustic._stepping import Span, Stepped
-from tts.acoustic.attention._native import array, vector
+from tts.acoustic.attention._native import array, attention_step, vector
 from tts.interfaces import AttentionMemory
 from tts.native.compact import Compact
-from tts.native.compact import empty as empty_compact
 from tts.native.compiled import compiled, ensure, inner
 from tts.native.functions import sigmoid, tanh
-from tts.native.matrices import Floats, Packed, empty, pack, padded
-from tts.native.products import fill, product
+from tts.native.matrices import Floats, Packed, padded
+from tts.native.products import empty, fill, pack, product
 from tts.native.vectors import N, load, multiply, multiply_add, splat, store, subtract
 
 if TYPE_CHECKING:
     from tts.acoustic.tacotron2 import Tacotron2
 
-# Weights of both LSTMs up to which float32 is kept: they stay in a core's own cache, and one byte each saves nothing.
+# Weights of both LSTMs up to which all stay float32: they fit a core's own cache, and one byte each would save nothing.
 FLOATS_UP_TO = 250_000
 
 _ZERO = np.float32(0)
@@ -51,13 +50,13 @@ class LSTM(NamedTuple):
 class Decoder(NamedTuple):
     """Packed."""
 
-    prenet: tuple[Packed, ...]
+    prenet: tuple[Packed | Compact, ...]
     prenet_bias: Floats  # zeros, for the widest layer
     widths: tuple[int, ...]  # of the previous frame and of each layer of the prenet, without padding
     starts: tuple[int, ...]  # in x, of each part
     attention: LSTM
     decoder: LSTM
-    output: Packed  # r * n_mels outputs, frame after frame, then the stop logit
+    output: Packed | Compact  # r * n_mels outputs, frame after frame, then the stop logit
     output_bias: Floats
 
 
@@ -77,10 +76,10 @@ class Part(NamedTuple):
     width: int
 
 
-def pack_lstm(lstm: ZoneoutLSTM, parts: list[Part], *, compact: bool) -> LSTM:
+def pack_lstm(lstm: ZoneoutLSTM, parts: list[Part], *, small: bool) -> LSTM:
     """Its weights, for an input made of parts that follow each other in x."""
     room, ends = padded(lstm.dim), list(accumulate(padded(part.width) for part in parts))
-    packed = (empty_compact if compact else empty)(4 * room, ends[-1])
+    packed = empty(4 * room, ends[-1], small=small)
     for gate in range(4):
         rows = (gate * lstm.dim, lstm.dim)
         for part, end in zip(parts, ends, strict=True):
@@ -90,23 +89,21 @@ def pack_lstm(lstm: ZoneoutLSTM, parts: list[Part], *, compact: bool) -> LSTM:
     return LSTM(packed, bias, lstm.rate)
 
 
-def pack_output(model: "Tacotron2", memory_dim: int) -> Packed:
+def pack_output(model: "Tacotron2", memory_dim: int, *, small: bool) -> Packed | Compact:
     """The output layers, of the current reduction, as one."""
     n_frames, hidden = model.reduction * model.n_mels, model.decoder_lstm.dim
-    packed = empty(n_frames + 1, padded(memory_dim) + padded(hidden))
-    for layer, n_rows, out_at in ((model.frames, n_frames, 0), (model.stop, 1, n_frames)):
-        matrix = array(layer.weight)
-        fill(packed, matrix, (0, n_rows), (hidden, memory_dim), out_at, 0)
-        fill(packed, matrix, (0, n_rows), (0, hidden), out_at, padded(memory_dim))
+    matrix = array(torch.cat([model.frames.weight[:n_frames], model.stop.weight]))
+    packed = empty(n_frames + 1, padded(memory_dim) + padded(hidden), small=small)
+    fill(packed, matrix, (0, n_frames + 1), (hidden, memory_dim), 0, 0)
+    fill(packed, matrix, (0, n_frames + 1), (0, hidden), 0, padded(memory_dim))
     return packed
 
 
-def pack_decoder(model: "Tacotron2", memory_dim: int) -> Decoder:
+def pack_decoder(model: "Tacotron2", memory_dim: int, *, small: bool) -> Decoder:
     """All weights of the decoder but the attention's. Cheap enough for every utterance: 20 ms at the paper's sizes."""
     query, hidden, known = model.attention_lstm, model.decoder_lstm, model.prenet.dims[-1]
     widths = [model.n_mels, *model.prenet.dims]
     starts = accumulate(map(padded, [*widths, query.dim, memory_dim, hidden.dim]), initial=0)
-    compact = sum(p.numel() for lstm in (query, hidden) for p in lstm.parameters()) > FLOATS_UP_TO
     query_parts = [
         Part(query.inputs.weight, 0, known),
         Part(query.recurrent.weight, memory_dim, query.dim),
@@ -119,13 +116,13 @@ def pack_decoder(model: "Tacotron2", memory_dim: int) -> Decoder:
     ]
     n_frames = model.reduction * model.n_mels
     return Decoder(
-        tuple(pack(array(weight)) for weight in model.prenet.parameters()),
+        tuple(pack(array(weight), small=small) for weight in model.prenet.parameters()),
         np.zeros(max(map(padded, widths)), np.float32),
         tuple(widths),
         tuple(starts),
-        pack_lstm(query, query_parts, compact=compact),
-        pack_lstm(hidden, hidden_parts, compact=compact),
-        pack_output(model, memory_dim),
+        pack_lstm(query, query_parts, small=small),
+        pack_lstm(hidden, hidden_parts, small=small),
+        pack_output(model, memory_dim, small=small),
         vector(torch.cat([model.frames.bias[:n_frames], model.stop.bias])),
     )
 
@@ -147,7 +144,7 @@ def lstm_step(lstm: Any, x: Any, x_at: int, cell: Any, hidden_at: int) -> None:
         store(x, hidden_at + j, multiply_add(kept, subtract(old_hidden, new_hidden), new_hidden))
 
 
-@compiled
+@inner
 def to_query(decoder: Any, row: Any, previous: Any, kept: Any) -> None:
     """Prenet and attention LSTM. previous: (n_mels,); kept: (units of the prenet,) its dropout's factors."""
     x, n_layers, drawn = row.x, len(decoder.prenet), 0
@@ -164,11 +161,25 @@ def to_query(decoder: Any, row: Any, previous: Any, kept: Any) -> None:
 
 
 @compiled
-def to_frames(decoder: Any, row: Any, out: Any) -> None:
-    """Decoder LSTM and output layers. out: (padded r * n_mels + 1,)."""
-    query_at, context_at = decoder.starts[len(decoder.prenet) + 1], decoder.starts[len(decoder.prenet) + 2]
-    lstm_step(decoder.decoder, row.x, query_at, row.decoder_cell, decoder.starts[len(decoder.prenet) + 3])
-    product(decoder.output, decoder.output_bias, row.x, context_at, out, 0)
+def step(
+    decoder: Any, attention: Any, row: Any, look: Any, previous: Any, kept: Any, low: int, high: int, made: Any
+) -> None:
+    """One decoder step of one row.
+
+    Args:
+        decoder, attention: packed weights.
+        row, look: the state, of the decoder and of its attention.
+        previous: (n_mels,).
+        kept: (units of the prenet,) its dropout's factors.
+        low, high: the first symbol that may be attended, and the one after the last.
+        made: (padded r * n_mels + 1,) what the output layers make.
+    """
+    to_query(decoder, row, previous, kept)
+    query = len(decoder.prenet) + 1
+    query_at, context_at, hidden_at = decoder.starts[query], decoder.starts[query + 1], decoder.starts[query + 2]
+    attention_step(attention, look, row.x, query_at, context_at, low, high)
+    lstm_step(decoder.decoder, row.x, query_at, row.decoder_cell, hidden_at)
+    product(decoder.output, decoder.output_bias, row.x, context_at, made, 0)
 
 
 class NativeStepper:
@@ -179,39 +190,32 @@ class NativeStepper:
 
     def __init__(self, model: "Tacotron2", prepared: AttentionMemory, attention: ModuleType):
         """attention: the module that holds the compiled step of the model's attention; see `attention/_native.py`."""
-        self.frame_shape = (model.reduction, model.n_mels)
-        self.decoder = pack_decoder(model, prepared.memory.shape[2])
-        self.attend, self.weights = attention.step, attention.pack_attention(model.attention)
+        self.frame_shape, self.n_text = (model.reduction, model.n_mels), prepared.mask.shape[1]
+        lstms = (model.attention_lstm, model.decoder_lstm)
+        small = sum(weight.numel() for lstm in lstms for weight in lstm.parameters()) > FLOATS_UP_TO
+        self.decoder = pack_decoder(model, prepared.memory.shape[2], small=small)
+        self.attention = attention.pack_attention(model.attention, small=small)
         state, n_rows = model.attention.start(prepared), len(prepared.memory)
-        self.looks = [attention.start(self.weights, prepared, state, b) for b in range(n_rows)]
-        cells = [padded(lstm.dim) for lstm in (model.attention_lstm, model.decoder_lstm)]
-        self.rows = [Row(*(np.zeros(n, np.float32) for n in (self.decoder.starts[-1], *cells))) for _ in range(n_rows)]
-        self.n_text = prepared.mask.shape[1]
-        self._compile()
-
-    def _compile(self) -> None:
-        """Now, so that a failure is one of making the stepper."""
-        frame, row, look = np.zeros(self.frame_shape[1], np.float32), self.rows[0], self.looks[0]
-        kept = np.zeros(sum(self.decoder.widths[1:]), np.float32)
-        ensure(to_query, self.decoder, row, frame, kept)
-        ensure(self.attend, self.weights, look, row.x, 0, 0, 0, 0)
-        ensure(to_frames, self.decoder, row, frame)
+        self.looks = [attention.start(self.attention, prepared, state, b) for b in range(n_rows)]
+        sizes = [self.decoder.starts[-1], *(padded(lstm.dim) for lstm in lstms)]
+        self.rows = [Row(*(np.zeros(size, np.float32) for size in sizes)) for _ in range(n_rows)]
+        # Now, so that a failure is one of making the stepper.
+        frame, kept = np.zeros(model.n_mels, np.float32), np.zeros(sum(model.prenet.dims), np.float32)
+        ensure(step, self.decoder, self.attention, self.rows[0], self.looks[0], frame, kept, 0, 0, frame)
 
     def step(self, previous: Tensor, kept: Tensor, speaking: Tensor, span: Span | None = None) -> Stepped:
         """See `Stepper`."""
         frames, factors = np.ascontiguousarray(previous.numpy()), kept.numpy()
         made = np.zeros((len(self.rows), len(self.decoder.output_bias)), np.float32)
         weights = np.zeros((len(self.rows), self.n_text), np.float32)
-        query_at, context_at = self.decoder.starts[-4], self.decoder.starts[-3]
-        for b in speaking.nonzero()[:, 0].tolist():
-            row, look = self.rows[b], self.looks[b]
-            n_text = len(look.energies)
-            low, high = (0, n_text) if span is None else (max(int(span[0][b]), 0), min(int(span[1][b]), n_text))
-            assert low < high, f"row {b} may attend to no symbol"
-            to_query(self.decoder, row, frames[b], factors[b])
-            self.attend(self.weights, look, row.x, query_at, context_at, low, high)
-            to_frames(self.decoder, row, made[b])
-            weights[b, :n_text] = look.weights[look.margin : look.margin + n_text]
+        for b, speaks in enumerate(speaking.tolist()):
+            if speaks:
+                look = self.looks[b]
+                n_text = len(look.energies)
+                low, high = (0, n_text) if span is None else (max(int(span[0][b]), 0), min(int(span[1][b]), n_text))
+                assert low < high, f"row {b} may attend to no symbol"
+                step(self.decoder, self.attention, self.rows[b], look, frames[b], factors[b], low, high, made[b])
+                weights[b, :n_text] = look.weights[look.margin : look.margin + n_text]
         n_frames = self.frame_shape[0] * self.frame_shape[1]
         mel = torch.from_numpy(made[:, :n_frames]).view(-1, *self.frame_shape).transpose(1, 2)
         return Stepped(mel, torch.from_numpy(made[:, n_frames]), torch.from_numpy(weights))

@@ -1,4 +1,4 @@
-"""The product of either kind of packed matrix with a vector, and how to fill either."""
+"""Either kind of packed matrix: how it is made, and its product with a vector."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,19 @@ from numba.extending import overload
 
 from tts.native import compact, matrices
 from tts.native.compact import Compact
-from tts.native.matrices import Floats, Packed
+from tts.native.matrices import Floats, Packed, padded
+
+
+def empty(n_out: int, n_in: int, *, small: bool) -> Packed | Compact:
+    """Zeros, in one byte a weight if `small`; n_in may be padded."""
+    return compact.empty(n_out, padded(n_in)) if small else matrices.empty(n_out, n_in)
+
+
+def pack(matrix: Floats, *, small: bool) -> Packed | Compact:
+    """A whole matrix (n_out, n_in)."""
+    made = empty(*matrix.shape, small=small)
+    fill(made, matrix, (0, matrix.shape[0]), (0, matrix.shape[1]), 0, 0)
+    return made
 
 
 def fill(

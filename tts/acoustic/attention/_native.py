@@ -2,9 +2,9 @@
 
 The compiled step of the attention in `NAME.py` is in `_native_NAME.py`, which has
 
-- `pack_attention(attention)`: its weights, a named tuple;
+- `Weights`, a named tuple, and `pack_attention(attention, small=...)`, which makes it;
 - `start(weights, prepared, state, b)`: the `Row` of row b of a batch;
-- `step(weights, row, x, query_at, context_at, low, high)`: one step, which agrees with the attention's own.
+- a compiled step, which agrees with the attention's own, and which `steps_with` ties to these weights.
 
 An attention without such a file is stepped by torch.
 
@@ -12,9 +12,11 @@ Shapes: T_text symbols of one row, D width of the memory.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba.extending import overload
 from torch import Tensor
 
 from tts.interfaces import AttentionMemory, AttentionState
@@ -69,6 +71,32 @@ def array(parameter: Tensor) -> Floats:
 def vector(parameter: Tensor) -> Floats:
     """As a padded vector."""
     return pad(array(parameter).reshape(-1))
+
+
+def attention_step(weights: Any, row: Any, x: Any, query_at: int, context_at: int, low: int, high: int) -> None:
+    """One step, for compiled functions only: that of the attention whose weights are given.
+
+    Args:
+        weights, row: of the attention.
+        x: what the decoder computes; the query is read from it, the context written into it.
+        query_at, context_at: where.
+        low, high: the first symbol that may be attended, and the one after the last.
+    """
+    raise AssertionError("compiled functions have their own")
+
+
+def steps_with(kind: type, step: Callable[..., None]) -> None:
+    """Make `step` the step of attentions whose weights are of this kind."""
+
+    def choose(
+        weights: Any, row: Any, x: Any, query_at: int, context_at: int, low: int, high: int
+    ) -> Callable[..., None] | None:
+        def run(weights: Any, row: Any, x: Any, query_at: int, context_at: int, low: int, high: int) -> None:
+            step(weights, row, x, query_at, context_at, low, high)
+
+        return run if weights.instance_class is kind else None
+
+    overload(attention_step)(choose)
 
 
 @inner

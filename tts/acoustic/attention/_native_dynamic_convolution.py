@@ -8,19 +8,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tts.acoustic.attention._native import Row, array, attend, energy_of, make_row, vector
+from tts.acoustic.attention._native import Row, array, attend, energy_of, make_row, steps_with, vector
 from tts.acoustic.attention.dynamic_convolution import DynamicConvolutionAttention
 from tts.interfaces import AttentionMemory, AttentionState
-from tts.native.compiled import compiled, inner
+from tts.native import products
+from tts.native.compact import Compact
+from tts.native.compiled import inner
 from tts.native.functions import tanh
-from tts.native.matrices import BLOCK, Floats, Packed, add_panel, pack, padded, product
+from tts.native.matrices import BLOCK, Floats, Packed, add_panel, pack, padded
+from tts.native.products import product
 from tts.native.vectors import N, load, store
 
 
 class Weights(NamedTuple):
     """Packed."""
 
-    query: Packed
+    query: Packed | Compact
     query_bias: Floats  # (padded dim,)
     make_filters: Packed  # kernel_size * n_dynamic_filters outputs
     no_bias: Floats  # (of make_filters,) zeros
@@ -32,11 +35,11 @@ class Weights(NamedTuple):
     prior_floor: float
 
 
-def pack_attention(attention: DynamicConvolutionAttention) -> Weights:
-    """Its weights."""
+def pack_attention(attention: DynamicConvolutionAttention, *, small: bool) -> Weights:
+    """Its weights; those that see the query in one byte each if `small`."""
     makers = array(attention.make_filters.weight)
     return Weights(
-        pack(array(attention.query.weight)),
+        products.pack(array(attention.query.weight), small=small),
         vector(attention.query.bias),
         pack(makers),
         np.zeros(padded(len(makers)), np.float32),
@@ -75,9 +78,9 @@ def filters_of(weights: Any, x: Any, query_at: int) -> Any:
     return filters
 
 
-@compiled
+@inner
 def step(weights: Any, row: Any, x: Any, query_at: int, context_at: int, low: int, high: int) -> None:
-    """One step, within symbols low .. high - 1. The query is read from x, the context written into it."""
+    """See `attention_step`."""
     size, summed, before = weights.static.n_in, row.summed, row.weights
     filters = filters_of(weights, x, query_at)
     first_heard, first_prior = row.margin - size // 2, row.margin - len(weights.prior) + 1
@@ -92,3 +95,6 @@ def step(weights: Any, row: Any, x: Any, query_at: int, context_at: int, low: in
         prior = max(prior, np.float32(weights.prior_floor))
         row.energies[t] = energy_of(summed, weights.energy) + np.float32(math.log(prior))
     attend(row, x, context_at, low, high)
+
+
+steps_with(Weights, step)
