@@ -29,7 +29,7 @@ def inner(function: Function) -> Function:
 
 
 def compiled(function: Function) -> Function:
-    """For a function that Python calls. Others threads run meanwhile; the machine code is kept on disk.
+    """For a function that Python calls. Other threads run meanwhile; the machine code is kept on disk.
 
     numba looks only at the file of the function itself to tell whether stored code is out of date. What it calls comes
     from other files, so the name under which the code is stored holds a digest of them all.
