@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from unittest import mock
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 from tests.toy import SMALL, steps, write_corpus
 from tts.checkpoint import load_acoustic, read_half, save_half
 from tts.cli import main
+from tts.decoding import Decoder
 from tts.errors import ConfigError
 from tts.speakers import speaker_id
 from tts.synthesis import Synthesizer
@@ -51,19 +53,24 @@ def test_every_clip_is_trained_and_validated_as_its_own_speaker(duet, tmp_path, 
 
     run, heard = tmp_path / "run", []
     shutil.copytree(duet, run)
-    losses, decode = AcousticTask._losses, Synthesizer._speaker_ids
+    losses, decode = AcousticTask._losses, Decoder._decode
 
     def watch_losses(self, batch, *outputs):
         heard.extend(zip(batch.ids, batch.speaker_ids.tolist(), strict=True))
         return losses(self, batch, *outputs)
 
-    def watch_decode(self, batch):
-        ids = decode(self, batch)
-        heard.extend(zip([clip.id for clip in batch], ids.tolist(), strict=True))
-        return ids
+    def watch_decode(self, batch, *rest):
+        generate = self.acoustic.generate
+
+        def watch_generate(*arguments, speaker_ids, **options):
+            heard.extend(zip([clip.id for clip in batch], speaker_ids.tolist(), strict=True))
+            return generate(*arguments, speaker_ids=speaker_ids, **options)
+
+        with mock.patch.object(self.acoustic, "generate", watch_generate):
+            return decode(self, batch, *rest)
 
     monkeypatch.setattr(AcousticTask, "_losses", watch_losses)
-    monkeypatch.setattr(Synthesizer, "_speaker_ids", watch_decode)
+    monkeypatch.setattr(Decoder, "_decode", watch_decode)
     assert main(["train", f"recipe={run}", *steps(6), "stages=[acoustic]"]) == 0
     held_out = 4  # two sentences of either speaker, teacher-forced and free-running
     assert len(heard) > 3 * held_out

@@ -75,15 +75,6 @@ class MelScaler(nn.Module):
         return mel * self.std[:, None] + self.mean[:, None]
 
 
-def dropout_rows(x: Tensor, rate: float, generators: list[torch.Generator]) -> Tensor:
-    """Dropout whose mask for each row comes from that row's own generator: the rest of the batch changes nothing.
-
-    x: (B, C); one generator per row.
-    """
-    kept = torch.stack([torch.rand(x.shape[1], generator=g, device=g.device) for g in generators]) >= rate
-    return x * kept.to(x.device) / (1 - rate)
-
-
 def windows(x: Tensor, before: int, after: int) -> Tensor:
     """What a filter sees at every position, zeros beyond the ends: (..., T) -> (..., T, before + 1 + after).
 

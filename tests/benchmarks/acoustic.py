@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +21,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.benchmarks._peers import N_SYMBOLS, speechbrains, torchaudios, total, training_step
 from tests.plain_loops import plain_loops
 from tts.acoustic import tacotron2
+from tts.acoustic._stepping import TorchStepper
 from tts.acoustic.attention import dynamic_convolution
 from tts.batch import AcousticBatch
+from tts.config import load_recipe
 from tts.settings import AudioConfig
 
 AUDIO = AudioConfig()
@@ -37,8 +40,8 @@ class Sizes(NamedTuple):
     rounds: int
 
 
-FULL = Sizes(batch=8, text=100, frames=200, spoken=200, rounds=5)
-QUICK = Sizes(batch=8, text=100, frames=50, spoken=50, rounds=3)
+FULL = Sizes(batch=8, text=100, frames=200, spoken=400, rounds=5)
+QUICK = Sizes(batch=8, text=100, frames=50, spoken=200, rounds=3)
 
 
 def make_batch(sizes: Sizes) -> AcousticBatch:
@@ -84,15 +87,33 @@ def make_model(config: tacotron2.Config, r: int) -> tacotron2.Tacotron2:
     return tacotron2.build(config, n_symbols=N_SYMBOLS, n_mels=AUDIO.n_mels, max_reduction=r, silence=-11.5)
 
 
-def speaking(sizes: Sizes, r: int) -> Callable[[], None]:
-    model = make_model(tacotron2.Config(stop_threshold=0.999), r).eval()
+def speaking(sizes: Sizes, r: int, part: str = "tacotron2", *, by_torch: bool = False) -> Callable[[], None]:
+    """An utterance, encoder and postnet included. part: of configs/acoustic, for the sizes of the network."""
+    config = load_recipe("ljspeech", [f"acoustic={part}", "acoustic.stop_threshold=0.999"]).acoustic
+    model = make_model(config, r).eval()
     nn.init.constant_(model.stop.bias, -50.0)  # goes on to the limit
     text_ids, text_lengths = torch.randint(1, N_SYMBOLS, (1, sizes.text)), torch.tensor([sizes.text])
+    make_stepper = TorchStepper if by_torch else tacotron2.make_stepper
 
     def speak() -> None:
-        model.generate(text_ids, text_lengths, seeds=[0], max_frames=[sizes.spoken])
+        with mock.patch.object(tacotron2, "make_stepper", make_stepper):
+            model.generate(text_ids, text_lengths, seeds=[0], max_frames=[sizes.spoken])
 
     return speak
+
+
+def measure_synthesis(sizes: Sizes) -> dict[str, float]:
+    """Prints a table; returns the figures, seconds of computing per second of speech."""
+    kinds = {"r1": (1, "tacotron2"), "r2": (2, "tacotron2"), "small": (1, "tacotron2_small")}
+    jobs = {name: speaking(sizes, *kind) for name, kind in kinds.items()}
+    jobs |= {f"{name} by torch": speaking(sizes, *kind, by_torch=True) for name, kind in kinds.items()}
+    seconds = median_seconds(jobs, sizes.rounds)
+    rtf = {name: value / (sizes.spoken * AUDIO.frame_seconds) for name, value in seconds.items()}
+    print(f"synthesis of {sizes.spoken} frames from {sizes.text} symbols, batch 1, one thread:", end=" ")
+    print("seconds of computing per second of speech")
+    for name, (r, part) in kinds.items():
+        print(f"  {f'{part}, r={r}':32} {rtf[name]:7.3f}, the same stepped by torch {rtf[f'{name} by torch']:7.3f}")
+    return {f"synthesis_rtf_{name}": rtf[name] for name in kinds}
 
 
 def median_seconds(jobs: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
@@ -123,15 +144,10 @@ def main() -> None:
     except ImportError as error:
         print(f'without SpeechBrain ({error}); pip install -e ".[benchmarks]"')
     train = median_seconds(jobs, sizes.rounds)
-    speak = median_seconds({f"r={r}": speaking(sizes, r) for r in (1, 2)}, sizes.rounds)
     print(f"training, batch {sizes.batch}, {sizes.text} symbols, {sizes.frames} frames, one thread")
     for name, seconds in train.items():
         rate, ratio = sizes.batch * sizes.frames / seconds, train["torchaudio r=1"] / seconds
         print(f"  {name:32} {seconds:7.3f} s/step {rate:7.0f} frames/s {ratio:5.2f} x torchaudio")
-    print(f"synthesis of {sizes.spoken} frames, batch 1, one thread")
-    rtf = {name: seconds / (sizes.spoken * AUDIO.frame_seconds) for name, seconds in speak.items()}
-    for name, value in rtf.items():
-        print(f"  {name:32} {value:7.3f} seconds per second of speech")
     figures = {f"train_ratio_{name.split()[0].lower()}_r1": train[name] / train["ours r=1"]
                for name in train if not name.startswith("ours")}  # fmt: skip
     # The recipes' schedules end at r=2; frames per second, as a step has the same frames.
@@ -139,7 +155,7 @@ def main() -> None:
     figures["train_gradient_error"] = gradient_error(sizes)
     print(f"gradients against those of step after step: {figures['train_gradient_error']:.1e} relative")
     figures |= {"train_frames_per_second_r1": sizes.batch * sizes.frames / train["ours r=1"]}
-    figures |= {"synthesis_rtf_r1": rtf["r=1"], "synthesis_rtf_r2": rtf["r=2"]}
+    figures |= measure_synthesis(sizes)
     if arguments.json:
         print(json.dumps({name: float(f"{value:.4g}") for name, value in figures.items()}))
 

@@ -48,7 +48,7 @@ class PreNet(nn.Module):
     def __init__(self, in_dim: int, dims: Sequence[int], dropout: float):
         super().__init__()
         self.layers = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in pairwise([in_dim, *dims]))
-        self.dropout = dropout
+        self.dims, self.dropout = list(dims), dropout
 
     def forward(self, frames: Tensor, drop: Dropout) -> Tensor:
         """frames: (..., in_dim) normalised -> (..., dims[-1]). `drop` says where the dropout's masks come from."""

@@ -13,7 +13,6 @@ Shapes: B batch, T_text symbols, T_mel frames, T decoder steps, D width of the e
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from importlib import import_module
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -24,7 +23,8 @@ from torch.nn import functional as F
 from tts.acoustic import _watch
 from tts.acoustic._modules import Dropout, Encoder, PostNet, PreNet, always_dropout
 from tts.acoustic._recurrence import AttendedState, AttentionTrace, LSTMState, ZoneoutLSTM, attend, attention_loop
-from tts.acoustic._watch import Span, Step, Watch
+from tts.acoustic._stepping import PrenetDropout, Stepped, make_stepper
+from tts.acoustic._watch import Step, Watch
 from tts.batch import AcousticBatch
 from tts.interfaces import (
     AcousticGeneration,
@@ -35,7 +35,7 @@ from tts.interfaces import (
     AttentionWindow,
     Rows,
 )
-from tts.layers import MelScaler, dropout_rows, length_mask
+from tts.layers import MelScaler, length_mask
 from tts.parallel import OneThread
 from tts.settings import component, require
 
@@ -238,8 +238,7 @@ class Tacotron2(AcousticModel):
         """Free running; see `AcousticModel.generate`."""
         assert not self.training, "synthesis wants eval(): no dropout but the prenet's"
         assert len(seeds) == len(text_ids)
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        drop = partial(dropout_rows, generators=generators)
+        dropout = PrenetDropout(seeds, sum(self.prenet.dims), self.prenet.dropout)
         limits = _watch.make_limits(
             text_lengths,
             max_frames=max_frames,
@@ -249,49 +248,53 @@ class Tacotron2(AcousticModel):
             windows=windows,
         )
         watch = _watch.start(limits, text_ids.shape[1])
-        prepared = self.encode(text_ids, text_lengths, speaker_ids)
-        state, previous = self.start(prepared), torch.zeros(len(text_ids), self.n_mels, device=text_ids.device)
-        made: list[Frames] = []
-        weights: list[Tensor] = []
-        # A row that has ended is still computed with the others, but no row sees another, and it is cut off below.
+        stepper = make_stepper(self, self.encode_rows(text_ids, text_lengths, speaker_ids))
+        previous = torch.zeros(len(text_ids), self.n_mels, device=text_ids.device)
+        made: list[Stepped] = []
+        # A row that has ended may still be computed with the others, but no row sees another, and it is cut off below.
         while watch.speaking:
-            span = _watch.allowed(watch, limits)
-            frames, state = self.step(previous, state, _within(prepared, span), drop)
+            speaking = torch.from_numpy(watch.lengths == 0)
+            frames = stepper.step(previous, dropout.next(), speaking, _watch.allowed(watch, limits))
             previous = frames.mel[:, :, -1]
             made.append(frames)
-            weights.append(state.attended.attention.weights)
             n_frames = len(made) * self.reduction
-            seen = (weights[-1], torch.sigmoid(frames.stop_logit), frames.mel.mean(dim=1))
+            seen = (frames.weights, torch.sigmoid(frames.stop_logit), frames.mel.mean(dim=1))
             watch = _watch.advance(watch, limits, Step(*(part.float().cpu().numpy() for part in seen)), n_frames)
             if progress is not None:
                 progress(n_frames)
-        return self._finish(made, weights, watch)
+        return self._finish(made, watch)
 
-    def _finish(self, made: list[Frames], weights: list[Tensor], watch: Watch) -> AcousticGeneration:
-        """Postnet, then cut every row at its length."""
-        lengths = torch.from_numpy(watch.lengths).to(weights[0].device)
-        n_frames = int(lengths.max())
-        mask = length_mask(lengths, n_frames)
-        mel = torch.cat([frames.mel for frames in made], dim=2)[:, :, :n_frames]
-        mel = self.scaler.denormalize(mel + self.postnet(mel, mask))
-        stop = torch.sigmoid(torch.stack([frames.stop_logit for frames in made], dim=1))
-        stop = stop.repeat_interleave(self.reduction, dim=1)[:, :n_frames]
-        alignment = torch.stack(weights, dim=2).repeat_interleave(self.reduction, dim=2)[:, :, :n_frames]
-        return AcousticGeneration(
-            mel.masked_fill(~mask[:, None], self.silence),
-            lengths,
-            stop * mask,
-            alignment * mask[:, None],
-            watch.stop_reasons,
-        )
+    def encode_rows(self, text_ids: Tensor, text_lengths: Tensor, speaker_ids: Tensor | None = None) -> AttentionMemory:
+        """`encode`, row by row: in another batch a library's sums may come out differently in the last bit."""
+        rows = [slice(row, row + 1) for row in range(len(text_ids))]
+        encoded = [
+            self.encode(text_ids[row, :n], text_lengths[row], None if speaker_ids is None else speaker_ids[row])
+            for row, n in zip(rows, text_lengths.tolist(), strict=True)
+        ]
+        parts = []
+        for of_rows in zip(*encoded, strict=True):
+            part = of_rows[0].new_zeros(*text_ids.shape, *of_rows[0].shape[2:])
+            for whole, own in zip(part, of_rows, strict=True):
+                whole[: own.shape[1]] = own[0]
+            parts.append(part)
+        return AttentionMemory(*parts)
 
-
-def _within(prepared: AttentionMemory, span: Span | None) -> AttentionMemory:
-    """The memory of which attention sees the given symbols only."""
-    if span is None:
-        return prepared
-    low, high = (edge.to(prepared.mask.device) for edge in span)
-    return prepared._replace(mask=Span(low, high).mask(prepared.mask.shape[1]))
+    def _finish(self, made: list[Stepped], watch: Watch) -> AcousticGeneration:
+        """Cut every row at its length, then postnet; row by row, as the encoder."""
+        r, n_frames = self.reduction, int(watch.lengths.max())
+        before = torch.cat([frames.mel for frames in made], dim=2)
+        logits = torch.stack([frames.stop_logit for frames in made], dim=1)
+        weights = torch.stack([frames.weights for frames in made], dim=2)
+        mel = before.new_full((*before.shape[:2], n_frames), self.silence)
+        stop, alignment = logits.new_zeros(len(mel), n_frames), weights.new_zeros(*weights.shape[:2], n_frames)
+        for b, n in enumerate(watch.lengths.tolist()):
+            own, n_steps = before[b : b + 1, :, :n], -(-n // r)
+            mask = torch.ones(1, n, dtype=torch.bool, device=mel.device)
+            mel[b, :, :n] = self.scaler.denormalize(own + self.postnet(own, mask))[0]
+            stop[b, :n] = torch.sigmoid(logits[b, :n_steps]).repeat_interleave(r)[:n]
+            alignment[b, :, :n] = weights[b, :, :n_steps].repeat_interleave(r, dim=1)[:, :n]
+        lengths = torch.from_numpy(watch.lengths).to(mel.device)
+        return AcousticGeneration(mel, lengths, stop, alignment, watch.stop_reasons)
 
 
 def _speaker_vectors(cfg: Config, n_speakers: int) -> nn.Embedding | None:

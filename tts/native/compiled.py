@@ -1,0 +1,48 @@
+"""What turns a Python function into machine code, once for all processes."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from numba import njit, typeof
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def digest(package: Path) -> str:
+    """Of all source files from which machine code is made: those with "native" in their path."""
+    found = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        if "native" in str(path.relative_to(package)):
+            found.update(path.read_bytes())
+    return found.hexdigest()[:12]
+
+
+_SOURCES = digest(Path(__file__).parents[1])
+
+
+def inner(function: Function) -> Function:
+    """For a function that only compiled functions call: it becomes part of them."""
+    made: Function = njit(nogil=True, error_model="numpy")(function)
+    return made
+
+
+def compiled(function: Function) -> Function:
+    """For a function that Python calls. Other threads run meanwhile; the machine code is kept on disk.
+
+    numba looks only at the file of the function itself to tell whether stored code is out of date. What it calls comes
+    from other files, so the name under which the code is stored holds a digest of them all.
+    """
+    function.__qualname__ = f"{function.__qualname__}_{_SOURCES}"
+    made: Function
+    try:
+        made = njit(nogil=True, error_model="numpy", cache=True)(function)
+    except RuntimeError:  # no folder that can be written: compiled anew in every process
+        made = inner(function)
+    return made
+
+
+def ensure(function: Callable[..., Any], *arguments: Any) -> None:
+    """Compile `function` for arguments like these, or load it, without calling it."""
+    function.compile(tuple(typeof(argument) for argument in arguments))  # type: ignore[attr-defined]

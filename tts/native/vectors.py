@@ -1,0 +1,314 @@
+"""Eight lanes as one value inside compiled functions: explicit vectors, on any processor that numba knows.
+
+Lanes are float32; those of `integers` are int32, for sums of products of small integers.
+
+A loop over such values keeps its accumulators in registers and streams the weights past them, which loops over single
+numbers are not sure to do. LLVM turns eight lanes into whatever the processor has: one register of AVX, two of NEON.
+
+Indices count numbers, from the start of the array's data; nothing is checked, so arrays are padded to whole vectors.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.datamodel import models
+from numba.extending import intrinsic as numba_intrinsic
+from numba.extending import register_model
+
+N = 8
+_FLOAT, _INT = ir.FloatType(), ir.IntType(32)
+_FLOATS, _INTS = ir.VectorType(_FLOAT, N), ir.VectorType(_INT, N)
+_CONTRACT = (
+    "contract",
+)  # one rounding for a product and its sum, where the processor has that; nothing else is loosened
+
+Codegen = Callable[[Any, Any, Any, Any], Any]
+
+
+class LanesType(types.Type):
+    """Eight of what LLVM calls `vector`."""
+
+    def __init__(self, name: str, vector: Any):
+        super().__init__(name)
+        self.vector = vector
+
+
+@register_model(LanesType)
+class LanesModel(models.PrimitiveModel):
+    """How LLVM holds them."""
+
+    def __init__(self, data_model_manager: Any, frontend_type: Any):
+        super().__init__(data_model_manager, frontend_type, frontend_type.vector)
+
+
+lanes, integers = LanesType("Lanes", _FLOATS), LanesType("IntegerLanes", _INTS)
+
+
+def intrinsic(function: Callable[..., Any]) -> Any:
+    """numba's decorator, typed."""
+    return numba_intrinsic(function)
+
+
+def _pointer(context: Any, builder: Any, signature: Any, arguments: Any, pointee: Any) -> Any:
+    """Where the item begins that the first two arguments name, an array and an index."""
+    data = context.make_array(signature.args[0])(context, builder, value=arguments[0]).data
+    return builder.bitcast(builder.gep(data, [arguments[1]]), pointee.as_pointer())
+
+
+@intrinsic
+def load(typing: Any, array: Any, index: Any) -> tuple[Any, Codegen]:
+    """Eight float32 from `index` on."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(_pointer(context, builder, signature, arguments, _FLOATS), align=4)
+
+    assert array.dtype == types.float32, f"an array of {array.dtype}"
+    return lanes(array, types.intp), generate
+
+
+@intrinsic
+def store(typing: Any, array: Any, index: Any, value: Any) -> tuple[Any, Codegen]:
+    """Write eight float32 from `index` on."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _pointer(context, builder, signature, arguments, _FLOATS)
+        builder.store(arguments[2], pointer, align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, lanes), generate
+
+
+@intrinsic
+def store_integers(typing: Any, array: Any, index: Any, value: Any) -> tuple[Any, Codegen]:
+    """Write eight lanes that hold integers as those of the array, int8 or int16, from `index` on."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        stored = ir.VectorType(ir.IntType(array.dtype.bitwidth), N)
+        pointer = _pointer(context, builder, signature, arguments, stored)
+        builder.store(builder.trunc(builder.fptosi(arguments[2], _INTS), stored), pointer, align=1)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, lanes), generate
+
+
+@intrinsic
+def no_sums(typing: Any) -> tuple[Any, Codegen]:
+    """Zeros to add to."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return ir.Constant(_INTS, [0] * N)
+
+    return integers(), generate
+
+
+@intrinsic
+def add_pairs(typing: Any, array: Any, index: Any, pair: Any, sums: Any) -> tuple[Any, Codegen]:
+    """Sums + first * array[index + 2 i] + second * array[index + 2 i + 1], in lane i; an instruction or two.
+
+    The array is int8; `pair` holds two int16 in one int32, the first in its lower half.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        wide, stored = ir.VectorType(_INT, 2 * N), ir.VectorType(ir.IntType(8), 2 * N)
+        weights = builder.load(_pointer(context, builder, signature, arguments, stored), align=1)
+        single = builder.insert_element(ir.Constant(_INTS, ir.Undefined), arguments[2], ir.Constant(_INT, 0))
+        pairs = builder.shuffle_vector(single, single, ir.Constant(_INTS, [0] * N))
+        factors = builder.sext(builder.bitcast(pairs, ir.VectorType(ir.IntType(16), 2 * N)), wide)
+        products = builder.mul(builder.sext(weights, wide), factors)
+        # LLVM knows this form of a sum of two products: processors have an instruction for it.
+        halves = [ir.Constant(_INTS, list(range(first, 2 * N, 2))) for first in (0, 1)]
+        even, odd = (builder.shuffle_vector(products, products, half) for half in halves)
+        return builder.add(arguments[3], builder.add(even, odd))
+
+    assert array.dtype == types.int8, f"weights of type {array.dtype}"
+    return integers(array, types.intp, types.int32, integers), generate
+
+
+@intrinsic
+def to_floats(typing: Any, value: Any) -> tuple[Any, Codegen]:
+    """Integers as float32."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.sitofp(arguments[0], _FLOATS)
+
+    return lanes(integers), generate
+
+
+@intrinsic
+def transpose(
+    typing: Any, source: Any, index: Any, stride: Any, target: Any, to: Any, target_stride: Any
+) -> tuple[Any, Codegen]:
+    """Eight rows of eight int16 become eight columns. Rows are `stride` apart in the source, and in the target."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        item = ir.IntType(16)
+        stored = ir.VectorType(item, N)
+
+        def rows(start: Any, step: Any) -> list[Any]:
+            offsets = [builder.mul(step, ir.Constant(step.type, i)) for i in range(N)]
+            return [builder.bitcast(builder.gep(start, [offset]), stored.as_pointer()) for offset in offsets]
+
+        read = rows(_pointer(context, builder, signature, arguments, item), arguments[2])
+        data = context.make_array(signature.args[3])(context, builder, value=arguments[3]).data
+        write = rows(builder.gep(data, [arguments[4]]), arguments[5])
+        joined = [builder.load(pointer, align=1) for pointer in read]
+        while len(joined) > 1:  # eight vectors of 8 become one of 64
+            size = 2 * joined[0].type.count
+            order = ir.Constant(ir.VectorType(_INT, size), list(range(size)))
+            joined = [builder.shuffle_vector(a, b, order) for a, b in zip(joined[::2], joined[1::2], strict=True)]
+        for i, pointer in enumerate(write):
+            column = ir.Constant(_INTS, [i + N * row for row in range(N)])
+            builder.store(builder.shuffle_vector(joined[0], joined[0], column), pointer, align=1)
+        return context.get_dummy_value()
+
+    assert source.dtype == target.dtype == types.int16, f"arrays of {source.dtype} and {target.dtype}"
+    return types.void(source, types.intp, types.intp, target, types.intp, types.intp), generate
+
+
+@intrinsic
+def prefetch(typing: Any, array: Any, index: Any) -> tuple[Any, Codegen]:
+    """Fetch the cache line of item `index`, which will be needed soon; it may lie beyond the array's end."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte = ir.IntType(8)
+        kind = ir.FunctionType(ir.VoidType(), [byte.as_pointer(), _INT, _INT, _INT])
+        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        # To read (0), into all levels of the cache (3), as data (1).
+        choices = [ir.Constant(_INT, n) for n in (0, 3, 1)]
+        builder.call(fetch, [_pointer(context, builder, signature, arguments, byte), *choices])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
+
+
+@intrinsic
+def splat(typing: Any, value: Any) -> tuple[Any, Codegen]:
+    """One number in all lanes."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        number = context.cast(builder, arguments[0], signature.args[0], types.float32)
+        single = builder.insert_element(ir.Constant(_FLOATS, ir.Undefined), number, ir.Constant(_INT, 0))
+        return builder.shuffle_vector(single, ir.Constant(_FLOATS, ir.Undefined), ir.Constant(_INTS, [0] * N))
+
+    return lanes(value), generate
+
+
+def _binary(method: str) -> Codegen:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return getattr(builder, method)(*arguments, flags=_CONTRACT)
+
+    return generate
+
+
+@intrinsic
+def add(typing: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
+    """A + b, lane by lane."""
+    return lanes(lanes, lanes), _binary("fadd")
+
+
+@intrinsic
+def subtract(typing: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
+    """A - b."""
+    return lanes(lanes, lanes), _binary("fsub")
+
+
+@intrinsic
+def multiply(typing: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
+    """A * b."""
+    return lanes(lanes, lanes), _binary("fmul")
+
+
+@intrinsic
+def divide(typing: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
+    """A / b."""
+    return lanes(lanes, lanes), _binary("fdiv")
+
+
+@intrinsic
+def multiply_add(typing: Any, a: Any, b: Any, c: Any) -> tuple[Any, Codegen]:
+    """A * b + c."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        a, b, c = arguments
+        return builder.fadd(builder.fmul(a, b, flags=_CONTRACT), c, flags=_CONTRACT)
+
+    return lanes(lanes, lanes, lanes), generate
+
+
+def _choose(comparison: str) -> Codegen:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        a, b = arguments
+        return builder.select(builder.fcmp_ordered(comparison, a, b), a, b)
+
+    return generate
+
+
+@intrinsic
+def maximum(typing: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
+    """The larger; b where a is not a number."""
+    return lanes(lanes, lanes), _choose(">")
+
+
+@intrinsic
+def minimum(typing: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
+    """The smaller; b where a is not a number."""
+    return lanes(lanes, lanes), _choose("<")
+
+
+def _fold(combine: Callable[[Any, Any, Any], Any]) -> Codegen:
+    """All lanes to one number, by halves."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        (value,) = arguments
+        for half in (4, 2, 1):
+            turned = ir.Constant(_INTS, [(i + half) % N for i in range(N)])
+            value = combine(builder, value, builder.shuffle_vector(value, value, turned))
+        return builder.extract_element(value, ir.Constant(_INT, 0))
+
+    return generate
+
+
+@intrinsic
+def total(typing: Any, value: Any) -> tuple[Any, Codegen]:
+    """The sum of all lanes."""
+    return types.float32(lanes), _fold(lambda builder, a, b: builder.fadd(a, b))
+
+
+@intrinsic
+def largest(typing: Any, value: Any) -> tuple[Any, Codegen]:
+    """The largest lane."""
+    return types.float32(lanes), _fold(lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
+
+
+def _unary(name: str) -> Codegen:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(_FLOATS, [_FLOATS])
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+
+    return generate
+
+
+@intrinsic
+def nearest(typing: Any, value: Any) -> tuple[Any, Codegen]:
+    """Every lane's nearest integer, as float32."""
+    return lanes(lanes), _unary("llvm.rint.v8f32")
+
+
+@intrinsic
+def absolute(typing: Any, value: Any) -> tuple[Any, Codegen]:
+    """Every lane without its sign."""
+    return lanes(lanes), _unary("llvm.fabs.v8f32")
+
+
+@intrinsic
+def power_of_two(typing: Any, exponent: Any) -> tuple[Any, Codegen]:
+    """2 to the power of every lane, an integer in [-126, 127]: it goes straight into the exponent's bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        biased = builder.add(builder.fptosi(arguments[0], _INTS), ir.Constant(_INTS, [127] * N))
+        return builder.bitcast(builder.shl(biased, ir.Constant(_INTS, [23] * N)), _FLOATS)
+
+    return lanes(lanes), generate
