@@ -34,9 +34,9 @@ def steps_with_true_frames(model, batch):
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
-@pytest.mark.parametrize("reduction", [1, 2, 3])
-def test_teacher_forcing_equals_the_steps(attention, reduction):
-    model = make_model("tacotron2", attention, reduction=reduction).eval()
+@pytest.mark.parametrize(("reduction", "frames_to_decoder"), [(1, True), (2, True), (3, True), (2, False)])
+def test_teacher_forcing_equals_the_steps(attention, reduction, frames_to_decoder):
+    model = make_model("tacotron2", attention, reduction=reduction, frames_to_decoder=frames_to_decoder).eval()
     assert model.attention_lstm.rate > 0, "the expectation of zoneout is part of the comparison"
     batch = make_batch([4, 9], [13, 8])
     out = model(batch)
@@ -297,3 +297,14 @@ def test_own_frames_are_given_without_a_gradient():
     batch.mel.requires_grad_()
     (gradient,) = torch.autograd.grad(model(batch).mel_before.sum(), batch.mel, allow_unused=True)
     assert gradient is None or not gradient.any(), "no true frame is heard"
+
+
+@pytest.mark.parametrize("frames_to_decoder", [True, False])
+def test_frames_that_do_not_reach_the_decoder_move_attention_alone(frames_to_decoder):
+    """With a single symbol attention cannot move, and then no frame is heard."""
+    model = make_model("tacotron2", "location_sensitive", frames_to_decoder=frames_to_decoder).eval()
+    one, several = make_batch([1], [12]), make_batch([5], [12])
+    for batch, heard in ((one, frames_to_decoder), (several, True)):
+        other = dataclasses.replace(batch, mel=batch.mel + 1)
+        made, changed = (model(spoken).mel_before for spoken in (batch, other))
+        assert torch.equal(made, changed) != heard

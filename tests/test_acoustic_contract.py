@@ -54,7 +54,7 @@ def make_attention(name):
     return module.build(tiny(module.Config()), query_dim=5, memory_dim=4)
 
 
-def make_model(name, attention, n_speakers=1, *, reduction=2, dropout=False):
+def make_model(name, attention, n_speakers=1, *, reduction=2, dropout=False, **choices):
     """Either a model with an attention of its own, or one that takes any."""
     module = import_module(f"tts.acoustic.{name}")
     config = module.Config()
@@ -62,7 +62,7 @@ def make_model(name, attention, n_speakers=1, *, reduction=2, dropout=False):
         config = dataclasses.replace(config, attention=import_module(f"tts.acoustic.attention.{attention}").Config())
     torch.manual_seed(0)
     model = module.build(
-        tiny(config, dropout=dropout),
+        dataclasses.replace(tiny(config, dropout=dropout), **choices),
         n_symbols=N_SYMBOLS,
         n_mels=N_MELS,
         max_reduction=3,

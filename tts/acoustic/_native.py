@@ -5,8 +5,8 @@ All that a step computes lies in one vector x of the row, every part padded to w
     previous frame | each layer of the prenet | attention LSTM's hidden | context | decoder LSTM's hidden
 
 Every product reads one stretch of it: a prenet layer the part before its own; the attention LSTM the last prenet layer,
-its own hidden state and the context, both of the step before; the decoder LSTM the next three parts; the output layer
-the last two. Nothing is moved.
+its own hidden state and the context, both of the step before; the decoder LSTM the last three parts, or the last two
+where it does not hear the frames; the output layer the last two. Nothing is moved.
 
 Shapes: B batch, T_text symbols, H width of an LSTM, D width of the encoded text.
 """
@@ -57,6 +57,7 @@ class Decoder(NamedTuple):
     starts: tuple[int, ...]  # in x, of each part
     attention: LSTM
     decoder: LSTM
+    heard_at: int  # in x, where what the decoder LSTM reads begins
     output: Packed | Compact  # r * n_mels outputs, frame after frame, then the stop logit
     output_bias: Floats
 
@@ -104,25 +105,27 @@ def pack_decoder(model: "Tacotron2", memory_dim: int, *, small: bool) -> Decoder
     """All weights of the decoder but the attention's. Cheap enough for every utterance: 20 ms at the paper's sizes."""
     query, hidden, known = model.attention_lstm, model.decoder_lstm, model.prenet.dims[-1]
     widths = [model.n_mels, *model.prenet.dims]
-    starts = accumulate(map(padded, [*widths, query.dim, memory_dim, hidden.dim]), initial=0)
+    starts = tuple(accumulate(map(padded, [*widths, query.dim, memory_dim, hidden.dim]), initial=0))
     query_parts = [
         Part(query.inputs.weight, 0, known),
         Part(query.recurrent.weight, memory_dim, query.dim),
         Part(query.recurrent.weight, 0, memory_dim),
     ]
+    unheard = 0 if model.frames_to_decoder else query.dim  # of the attention LSTM
     hidden_parts = [
         Part(hidden.inputs.weight, 0, query.dim),
-        Part(hidden.inputs.weight, query.dim, memory_dim),
+        Part(hidden.inputs.weight, query.dim - unheard, memory_dim),
         Part(hidden.recurrent.weight, 0, hidden.dim),
-    ]
+    ][bool(unheard) :]
     n_frames = model.reduction * model.n_mels
     return Decoder(
         tuple(pack(array(weight), small=small) for weight in model.prenet.parameters()),
         np.zeros(max(map(padded, widths)), np.float32),
         tuple(widths),
-        tuple(starts),
+        starts,
         pack_lstm(query, query_parts, small=small),
         pack_lstm(hidden, hidden_parts, small=small),
+        starts[len(widths) + bool(unheard)],
         pack_output(model, memory_dim, small=small),
         vector(torch.cat([model.frames.bias[:n_frames], model.stop.bias])),
     )
@@ -179,7 +182,7 @@ def step(
     query = len(decoder.prenet) + 1
     query_at, context_at, hidden_at = decoder.starts[query], decoder.starts[query + 1], decoder.starts[query + 2]
     attention_step(attention, look, row.x, query_at, context_at, low, high)
-    lstm_step(decoder.decoder, row.x, query_at, row.decoder_cell, hidden_at)
+    lstm_step(decoder.decoder, row.x, decoder.heard_at, row.decoder_cell, hidden_at)
     product(decoder.output, decoder.output_bias, row.x, context_at, made, 0)
 
 

@@ -59,6 +59,9 @@ class Config:
     own_frames: float = 0.0  # share of true frames that training replaces by the model's own, of a pass before
     attention_lstm_dim: int = 1024
     decoder_lstm_dim: int = 1024
+    # Whether the decoder LSTM hears what the attention LSTM made of the frames before, as in the paper. If not, frames
+    # move attention alone, and sound comes from the text: on little data, words are understood many steps earlier.
+    frames_to_decoder: bool = True
     zoneout: float = 0.1  # share of units of both LSTMs that keep their state at a step
     postnet_dim: int = 512
     postnet_layers: int = 5
@@ -123,7 +126,9 @@ class Tacotron2(AcousticModel):
         self.attention: Attention = attention_file.build(
             cfg.attention, query_dim=cfg.attention_lstm_dim, memory_dim=dim
         )
-        self.decoder_lstm = ZoneoutLSTM(cfg.attention_lstm_dim + dim, 0, cfg.decoder_lstm_dim, rate=cfg.zoneout)
+        self.frames_to_decoder = cfg.frames_to_decoder
+        heard_dim = dim + (cfg.attention_lstm_dim if cfg.frames_to_decoder else 0)
+        self.decoder_lstm = ZoneoutLSTM(heard_dim, 0, cfg.decoder_lstm_dim, rate=cfg.zoneout)
         self.frames = nn.Linear(cfg.decoder_lstm_dim + dim, n_mels * max_reduction)
         self.stop = nn.Linear(cfg.decoder_lstm_dim + dim, 1)
         self.postnet = PostNet(
@@ -157,10 +162,14 @@ class Tacotron2(AcousticModel):
         """
         projected = self.attention_lstm.inputs(self.prenet(previous, drop))
         attended = attend(self.attention_lstm, self.attention, projected, state.attended, prepared, None)
-        seen = torch.cat([attended.lstm.hidden, attended.attention.context], dim=1)
-        decoder = self.decoder_lstm.step(self.decoder_lstm.inputs(seen), state.decoder.hidden, state.decoder, None)
+        heard = self._heard(attended.lstm.hidden, attended.attention.context)
+        decoder = self.decoder_lstm.step(self.decoder_lstm.inputs(heard), state.decoder.hidden, state.decoder, None)
         frames = self.project(torch.cat([decoder.hidden, attended.attention.context], dim=1))
         return frames, DecoderState(attended, decoder)
+
+    def _heard(self, hidden: Tensor, context: Tensor) -> Tensor:
+        """What the decoder LSTM hears of attention LSTM (..., H) and context (..., D)."""
+        return torch.cat([hidden, context], dim=-1) if self.frames_to_decoder else context
 
     def project(self, decoded: Tensor) -> Frames:
         """(N, decoder_lstm_dim + D) -> the frames and stop logits of N decoder steps."""
@@ -195,7 +204,7 @@ class Tacotron2(AcousticModel):
         """All steps. given: (T, B, n_mels) normalised, what each sees. Frames of step t and row b lie at t * B + b."""
         projected = self.attention_lstm.inputs(self.prenet(given, always_dropout))
         trace = attention_loop(self.attention_lstm, self.attention, projected, prepared)
-        decoded = self.decoder_lstm(torch.cat([trace.hidden, trace.context], dim=2))
+        decoded = self.decoder_lstm(self._heard(trace.hidden, trace.context))
         return trace, self.project(torch.cat([decoded, trace.context], dim=2).flatten(0, 1))
 
     def _mix_in_own(self, given: Tensor, prepared: AttentionMemory) -> Tensor:
