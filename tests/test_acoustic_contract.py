@@ -153,6 +153,18 @@ def test_attention_ignores_padding(attention):
     torch.testing.assert_close(among.context, alone.context)
 
 
+def test_attention_is_sharpened_in_evaluation_alone(attention):
+    memory, lengths = torch.randn(1, 9, 4), torch.tensor([9])
+    plain = run_attention(attention, memory, lengths)[-1].weights
+    attention.sharpness = 8.0
+    assert torch.equal(run_attention(attention, memory, lengths)[-1].weights, plain), "training is as it was"
+    attention.eval()
+    sharp = run_attention(attention, memory, lengths)[-1].weights
+    assert sharp.max() > plain.max() + 0.01
+    attention.sharpness = 1.0
+    torch.testing.assert_close(run_attention(attention, memory, lengths)[-1].weights, plain)
+
+
 def test_attention_state_is_a_value(attention):
     memory = torch.randn(1, 6, 4)
     prepared = attention.prepare(memory, torch.ones(1, 6, dtype=torch.bool))

@@ -27,6 +27,7 @@ def make_sized(attention, width, *, reduction=2, sharpness=1.0, frames_to_decode
         attention_lstm_dim=width + 2,
         decoder_lstm_dim=width + 5,
         frames_to_decoder=frames_to_decoder,
+        sharpness=1.5,
         postnet_dim=6,
         postnet_layers=2,
         stop_threshold=0.999,

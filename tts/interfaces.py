@@ -77,6 +77,10 @@ class Attention(nn.Module, ABC):
     With a `tape` it trains about twice as fast; it gives the same as `step`, and a contract test proves it.
     """
 
+    # In evaluation the energies that were learned are multiplied by this: an inverse temperature (Chorowski et al.
+    # 2015, section 2.3). The model that owns the attention sets it.
+    sharpness: float = 1.0
+
     @abstractmethod
     def prepare(self, memory: Tensor, mask: Tensor) -> AttentionMemory:
         """memory: (B, T_text, D), zero where padded; mask: (B, T_text) bool."""

@@ -62,6 +62,7 @@ class Config:
     # Whether the decoder LSTM hears what the attention LSTM made of the frames before, as in the paper. If not, frames
     # move attention alone, and sound comes from the text: on little data, words are understood many steps earlier.
     frames_to_decoder: bool = True
+    sharpness: float = 1.0  # of attention in evaluation: its learned energies are multiplied by this
     zoneout: float = 0.1  # share of units of both LSTMs that keep their state at a step
     postnet_dim: int = 512
     postnet_layers: int = 5
@@ -80,6 +81,9 @@ class Config:
             require(0 <= getattr(self, name) < 1, f"{name} {getattr(self, name)} must lie in [0, 1)")
         for name in ("attention_lstm_dim", "decoder_lstm_dim", "postnet_dim", "postnet_layers"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
+        require(
+            self.sharpness > 0, f"sharpness {self.sharpness} must be positive; 1 leaves attention as it was trained"
+        )
         require(self.encoder_convs >= 0, "encoder_convs must not be negative")
         require(len(self.prenet_dims) > 0 and min(self.prenet_dims) >= 1, "prenet_dims needs a width for each layer")
         require(0 < self.stop_threshold < 1, f"stop_threshold {self.stop_threshold} must lie between 0 and 1")
@@ -126,6 +130,7 @@ class Tacotron2(AcousticModel):
         self.attention: Attention = attention_file.build(
             cfg.attention, query_dim=cfg.attention_lstm_dim, memory_dim=dim
         )
+        self.attention.sharpness = cfg.sharpness
         self.frames_to_decoder = cfg.frames_to_decoder
         heard_dim = dim + (cfg.attention_lstm_dim if cfg.frames_to_decoder else 0)
         self.decoder_lstm = ZoneoutLSTM(heard_dim, 0, cfg.decoder_lstm_dim, rate=cfg.zoneout)

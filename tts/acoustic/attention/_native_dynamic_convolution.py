@@ -46,7 +46,7 @@ def pack_attention(attention: DynamicConvolutionAttention, *, small: bool) -> We
         pack(array(attention.static.weight @ attention.static_filters.weight)),
         pack(array(attention.dynamic.weight)),
         vector(attention.dynamic.bias),
-        vector(attention.energy.weight),
+        vector(attention.energy_vector),
         array(attention.prior),
         attention.prior_floor,
     )

@@ -34,7 +34,7 @@ def pack_attention(attention: LocationSensitiveAttention, *, small: bool) -> Wei
         products.pack(array(attention.query.weight), small=small),
         np.zeros(padded(len(filters)), np.float32),
         pack(array(filters)),
-        vector(attention.energy.weight),
+        vector(attention.energy_vector),
         2 * attention.reach + 1,
     )
 

@@ -74,6 +74,12 @@ class DynamicConvolutionAttention(Attention):
         self.prior_floor = cfg.prior_floor
         self.kernel_size = cfg.kernel_size
 
+    @property
+    def energy_vector(self) -> Tensor:
+        """(dim,), sharpened in evaluation."""
+        vector = self.energy.weight[0]
+        return vector if self.training else vector * self.sharpness
+
     def prepare(self, memory: Tensor, mask: Tensor) -> AttentionMemory:
         """memory: (B, T_text, D), zero where padded; mask: (B, T_text) bool."""
         memory = memory.float()
@@ -96,7 +102,7 @@ class DynamicConvolutionAttention(Attention):
             filters = filters.view(len(query), self.kernel_size, -1)  # (B, kernel_size, n_dynamic_filters)
             dynamic = self.dynamic(torch.bmm(heard, filters))  # (B, T_text, dim)
             prior = windows(state.weights, len(self.prior) - 1, 0) @ self.prior  # (B, T_text)
-            energies = torch.tanh(static + dynamic) @ self.energy.weight[0]
+            energies = torch.tanh(static + dynamic) @ self.energy_vector
             energies = energies + prior.clamp_min(self.prior_floor).log()
             weights = torch.softmax(energies.masked_fill(~prepared.mask, -torch.inf), dim=1)
             context = torch.bmm(weights[:, None], prepared.memory)[:, 0]
@@ -112,7 +118,7 @@ class DynamicConvolutionAttention(Attention):
                 self.static_filters.weight.t().contiguous(),
                 torch.cat([self.static.weight, self.dynamic.weight], dim=1),
                 self.dynamic.bias,
-                self.energy.weight[0],
+                self.energy_vector,
             )
         return _Tape(leaves, self.prior, self.prior_floor, prepared.mask.shape, n_steps if record else 1)
 

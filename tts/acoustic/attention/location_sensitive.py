@@ -43,6 +43,12 @@ class LocationSensitiveAttention(Attention):
         self.energy = nn.Linear(cfg.dim, 1, bias=False)
         self.reach = (cfg.kernel_size - 1) // 2
 
+    @property
+    def energy_vector(self) -> Tensor:
+        """(dim,), sharpened in evaluation."""
+        vector = self.energy.weight[0]
+        return vector if self.training else vector * self.sharpness
+
     def prepare(self, memory: Tensor, mask: Tensor) -> AttentionMemory:
         """memory: (B, T_text, D), zero where padded; mask: (B, T_text) bool."""
         with torch.autocast(memory.device.type, enabled=False):
@@ -61,7 +67,7 @@ class LocationSensitiveAttention(Attention):
             heard = heard.transpose(1, 2).flatten(2)  # (B, T_text, 2 * kernel_size)
             location = heard @ self._filter().t()  # (B, T_text, dim)
             summed = self.query(query.float())[:, None] + prepared.keys + location
-            energies = torch.tanh(summed) @ self.energy.weight[0]  # (B, T_text)
+            energies = torch.tanh(summed) @ self.energy_vector  # (B, T_text)
             weights = torch.softmax(energies.masked_fill(~prepared.mask, -torch.inf), dim=1)
             context = torch.bmm(weights[:, None], prepared.memory)[:, 0]
             return AttentionState(weights, state.cumulative + weights, context)
@@ -73,7 +79,7 @@ class LocationSensitiveAttention(Attention):
     def tape(self, prepared: AttentionMemory, n_steps: int, *, record: bool) -> EnergyTape:
         """For `n_steps` of teacher forcing."""
         with torch.autocast(prepared.keys.device.type, enabled=False):
-            leaves = (prepared.keys, self.query.weight, self._filter(), self.energy.weight[0])
+            leaves = (prepared.keys, self.query.weight, self._filter(), self.energy_vector)
         return _Tape(leaves, n_steps if record else 1, self.reach)
 
 
