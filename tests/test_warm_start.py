@@ -54,6 +54,14 @@ def test_from_itself_everything_is_copied_and_sounds_the_same():
     assert "in part:" not in report and "new symbols" not in report and "left behind" not in report
 
 
+def test_a_voice_in_half_precision_is_a_start_too():
+    (old, stored), (new, _) = make(), make(seed=1)
+    halved = {name: t.half() if t.is_floating_point() else t for name, t in stored.weights.items()}
+    take_over(new, stored._replace(weights=halved), PHONEMES)
+    assert all(p.dtype == torch.float32 for p in new.parameters())
+    torch.testing.assert_close(hear(new), hear(old), atol=0.05, rtol=0)
+
+
 def test_symbols_are_mapped_by_name():
     symbols = TABLES["characters"]
     (old, stored), (new, _) = make(), make(symbols=symbols, seed=1)

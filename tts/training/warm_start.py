@@ -170,6 +170,7 @@ def _take(name: str, value: Tensor, old: Stored, what: Rows | None, tables: Tabl
         return Taken(name, torch.zeros_like(value))  # as if the old voice's speaker spoke: that one has no vector
     if theirs is None or theirs.shape[1:] != value.shape[1:] or (what is None and theirs.shape != value.shape):
         return Taken(name, value)
+    theirs = theirs.to(value.dtype)  # a voice may have been stored in half precision
     if what is None:
         return Taken(name, theirs.clone(), len(value) if value.dim() else 1, value.numel())
     made = theirs.mean(dim=0).expand_as(value).clone() if what == "speakers" else value.clone()
