@@ -49,10 +49,13 @@ class CellTape:
             return self.carry[t, 0], self.carry[t, 1]
         return self.carry, self.carry
 
+    def sums(self, t: int) -> Tensor:
+        """(B, 4 H) where the sums of step t belong before `step`."""
+        return self.gates[t if self.record else 0]
+
     def step(self, t: int, hidden: Tensor, new_hidden: Tensor) -> None:
-        """From the sums in `gates` to the next state. hidden: (B, H) before; new_hidden: (B, H) is written."""
-        dim, slot = self.dim, t if self.record else 0
-        gates, squashed = self.gates[slot], self.squashed[slot]
+        """From the `sums` to the next state. hidden: (B, H) before; new_hidden: (B, H) is written."""
+        dim, gates, squashed = self.dim, self.sums(t), self.squashed[t if self.record else 0]
         old, cell = (self.cells[t], self.cells[t + 1]) if self.record else (self.cells[t % 2], self.cells[1 - t % 2])
         gates[:, : 2 * dim].sigmoid_()
         gates[:, 2 * dim : 3 * dim].tanh_()
@@ -136,7 +139,7 @@ class LSTMLoop(torch.autograd.Function):
         cell = CellTape(given, carry, record=record)
         hidden = torch.zeros(n_steps + 1, n_rows, width // 4, device=projected.device)
         for t in range(n_steps):
-            product.forward(hidden[t], given[t], cell.gates[t if record else 0])
+            product.forward(hidden[t], given[t], cell.sums(t))
             cell.step(t, hidden[t], hidden[t + 1])
         ctx.cell, ctx.product, ctx.hidden, ctx.dtype = cell, product, hidden, projected.dtype
         return hidden[1:].clone()
@@ -193,7 +196,7 @@ class AttendedLSTMLoop(torch.autograd.Function):
         weights = torch.empty(n_steps, *before.shape, device=projected.device)
         for t in range(n_steps):
             hidden = fed_back[t + 1, :, context_dim:]
-            product.forward(fed_back[t], given[t], cell.gates[t if record else 0])
+            product.forward(fed_back[t], given[t], cell.sums(t))
             cell.step(t, fed_back[t, :, context_dim:], hidden)
             energies = tape.step(t, hidden, before, cumulative).masked_fill_(padding, -torch.inf)
             before = torch.softmax(energies, dim=1, out=weights[t])

@@ -176,21 +176,7 @@ class AcousticTask(Task):
         if stage.align_by == 0 or step < due or facts.get("remedy_failed_at") is not None:
             return
         if remedy_at is None:
-            losses = clip_losses(
-                self.acoustic,
-                self.prepared.split("train"),
-                self.prepared.audio,
-                self.device,
-                self.prepared.speakers,
-            )
-            facts["remedy_at"] = step
-            self.tell(
-                [
-                    f"not aligned by step {step}: {seen.words}",
-                    *diagnose(self.prepared, stage, losses),
-                    remedy_in_words(stage, step),
-                ]
-            )
+            self._begin_remedy(seen.words)
         else:
             facts["remedy_failed_at"] = step
             self.tell(
@@ -199,6 +185,14 @@ class AcousticTask(Task):
                     "training goes on as planned, and nothing more is tried; see the causes named then",
                 ]
             )
+
+    def _begin_remedy(self, seen: str) -> None:
+        """Say why attention may not align, from what can be measured, and what is done about it from now on."""
+        prepared, step = self.prepared, self.global_step
+        losses = clip_losses(self.acoustic, prepared.split("train"), prepared.audio, self.device, prepared.speakers)
+        self.facts["remedy_at"] = step
+        causes = diagnose(prepared, self.stage, losses)
+        self.tell([f"not aligned by step {step}: {seen}", *causes, remedy_in_words(self.stage, step)])
 
     def _draw(
         self, batch: AcousticBatch, alignment: Tensor, mel: Tensor, stop_logit: Tensor, decoded: list[Decoded]
