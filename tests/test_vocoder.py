@@ -12,8 +12,9 @@ from tts.audio.mel import mel_spectrogram, silence_value
 from tts.batch import VocoderBatch
 from tts.errors import ConfigError
 from tts.settings import AudioConfig
-from tts.vocoder._distributions import Distribution, Logistics, MuLaw
-from tts.vocoder._linear_prediction import LinearPrediction
+from tts.vocoder._bands import FilterBank
+from tts.vocoder._distributions import Distribution, Gaussian, Logistics, MuLaw
+from tts.vocoder._linear_prediction import LinearPrediction, PreEmphasis
 from tts.vocoder.wavenet import Config, WaveNet, build
 
 AUDIO = AudioConfig(sample_rate=8000, n_fft=32, win_length=32, hop_length=8, n_mels=5, f_max=4000.0)
@@ -26,13 +27,20 @@ TINY = Config(
     condition_channels=4,
     n_mixtures=3,
 )
-OUTPUTS = ("mu_law", "logistics")
+OUTPUTS = ("mu_law", "logistics", "gaussian")
+# What is modelled instead of the wave: as the changes of a config.
+SIGNALS: list[dict[str, object]] = [
+    {},
+    {"lpc_order": 4},
+    {"pre_emphasis": 0.8},
+    {"n_bands": 4},
+    {"n_bands": 2, "lpc_order": 4},
+]
 
 
-def tiny(output: str = "logistics", kernel_size: int = 2, lpc_order: int = 0) -> WaveNet:
+def tiny(output: str = "logistics", **changes: object) -> WaveNet:
     torch.manual_seed(0)
-    model = build(replace(TINY, output=output, kernel_size=kernel_size, lpc_order=lpc_order), audio=AUDIO)
-    return model.eval()
+    return build(replace(TINY, output=output, **changes), audio=AUDIO).eval()
 
 
 def speech(model: WaveNet, n_rows: int, n_frames: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -42,36 +50,46 @@ def speech(model: WaveNet, n_rows: int, n_frames: int, seed: int = 0) -> tuple[T
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-@pytest.mark.parametrize(("kernel_size", "lpc_order"), [(2, 0), (3, 0), (2, 4)])
-def test_step_equals_parallel(output: str, kernel_size: int, lpc_order: int) -> None:
-    model = tiny(output, kernel_size, lpc_order)
-    wave, mel = speech(model, n_rows=3, n_frames=9)
+@pytest.mark.parametrize(
+    ("kernel_size", "changes"), [*((2, changes) for changes in SIGNALS), (3, {}), (3, {"n_bands": 4})]
+)
+def test_step_equals_parallel(output: str, kernel_size: int, changes: dict[str, object]) -> None:
+    model = tiny(output, kernel_size=kernel_size, **changes)
+    wave, mel = speech(model, n_rows=3, n_frames=9 * model.n_bands)
     parallel = model(wave, mel)
     signal = model.encode(wave, mel)
     conditions = model.step_condition(mel)
-    state, previous, stepped = model.start(3), torch.zeros(3), []
-    for t in range(wave.shape[1]):
+    state, previous, stepped = model.start(3), torch.zeros(3, model.n_bands), []
+    for t in range(signal.shape[2]):
         assert state.position == t
-        parameters, state = model.step(previous, state, conditions[t // AUDIO.hop_length])
+        parameters, state = model.step(previous, state, conditions[t // model.frame_steps])
         stepped.append(parameters)
-        previous = signal[:, t]
-    assert wave.shape[1] > model.receptive_field and parallel.std() > 0.1
+        previous = signal[:, :, t]
+    assert wave.shape[1] > model.receptive_field - model.bank.reach and parallel.std() > 0.1
     torch.testing.assert_close(torch.stack(stepped, dim=2), parallel, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(("kernel_size", "lpc_order"), [(2, 0), (3, 0), (2, 4)])
-def test_the_receptive_field_is_exact(kernel_size: int, lpc_order: int) -> None:
-    """The gradient reaches `receptive_field` samples back, not one more, and neither the present nor the future."""
-    model = tiny(kernel_size=kernel_size, lpc_order=lpc_order).double()
-    n_frames = model.receptive_field // AUDIO.hop_length + 3
+@pytest.mark.parametrize(
+    ("kernel_size", "changes"), [*((2, changes) for changes in SIGNALS), (3, {}), (3, {"n_bands": 4})]
+)
+def test_the_receptive_field_is_exact(kernel_size: int, changes: dict[str, object]) -> None:
+    """The gradient reaches `receptive_field` samples back and not one more, and no signal of the present or the future.
+
+    The bands of a step are made of `reach` samples after it too, which are no more than those before told.
+    """
+    model = tiny(kernel_size=kernel_size, **changes).double()
+    n_frames = model.receptive_field // AUDIO.hop_length + 3 + model.bank.reach
     wave, mel = (x.double() for x in speech(model, n_rows=1, n_frames=n_frames))
+    at = model.receptive_field // model.n_bands + 5
     wave.requires_grad_()
-    at = model.receptive_field + 5
-    parameters = model._predict(model.encode(wave, mel), mel, first=0)
-    (gradient,) = torch.autograd.grad(parameters[0, :, at].sum(), wave)
+    signal = model.encode(wave, mel)
+    (gradient,) = torch.autograd.grad(model._predict(signal, mel, first=0)[0, :, at].sum(), wave)
     felt = gradient[0].nonzero().squeeze(1)
-    assert int(felt.min()) == at - model.receptive_field
-    assert int(felt.max()) == at - 1
+    assert int(felt.min()) == at * model.n_bands - model.receptive_field
+    assert int(felt.max()) == (at - 1) * model.n_bands + model.bank.reach
+    signal = signal.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(model._predict(signal, mel, first=0)[0, :, at].sum(), signal)
+    assert int(gradient[0].abs().sum(0).nonzero().max()) == at - 1
 
 
 def test_the_paper_sizes_see_the_paper_s_past() -> None:
@@ -95,20 +113,45 @@ def test_the_mel_is_heard_as_far_as_the_context_says() -> None:
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-@pytest.mark.parametrize("lpc_order", [0, 4])
-def test_the_loss_is_the_bits_of_forward(output: str, lpc_order: int) -> None:
-    model = tiny(output, lpc_order=lpc_order)
-    wave, mel = speech(model, n_rows=2, n_frames=5)
-    likelihood = model.distribution.log_likelihood(model(wave, mel), model.encode(wave, mel))[:, 11:]
-    bits = model.loss(VocoderBatch(wave, mel, loss_from=11))
-    torch.testing.assert_close(bits, -likelihood.mean() / math.log(2))
+@pytest.mark.parametrize("changes", SIGNALS)
+def test_the_loss_is_the_bits_of_forward(output: str, changes: dict[str, object]) -> None:
+    model = tiny(output, **changes)
+    wave, mel = speech(model, n_rows=2, n_frames=9)
+    likelihood = model.log_likelihood(model(wave, mel), model.encode(wave, mel))
+    counted = likelihood[:, :, 12 // model.n_bands : (72 - model.bank.reach) // model.n_bands]
+    bits = model.loss(VocoderBatch(wave, mel, loss_from=12))
+    torch.testing.assert_close(bits, -counted.mean() / math.log(2))
+
+
+def test_every_band_has_parameters_of_its_own() -> None:
+    """Those of a band change the likelihood of that band alone."""
+    model = tiny("gaussian", n_bands=4)
+    signal = torch.rand(1, 4, 3) - 0.5
+    parameters = torch.zeros(1, 8, 3)
+    before = model.log_likelihood(parameters, signal)
+    parameters[:, 2:4] -= 1  # of the second band
+    changed = model.log_likelihood(parameters, signal) != before
+    assert changed[0].any(1).tolist() == [False, True, False, False]
+    noise = torch.zeros(1, 4, 1)
+    assert model.sample(parameters[:, :, 0], noise)[0].tolist() == [0, -1, 0, 0]
+
+
+def test_noise_on_what_is_heard_is_for_training_alone() -> None:
+    model = tiny(input_noise=0.1)
+    wave, mel = speech(model, n_rows=1, n_frames=4)
+    batch = VocoderBatch(wave, mel)
+    assert torch.equal(model.loss(batch), tiny().loss(batch))
+    model.train()
+    torch.manual_seed(0)
+    first, again = model.loss(batch), model.loss(batch)
+    assert not torch.equal(first, again)
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_bfloat16_rounds_neither_the_samples_nor_what_is_said_of_them(output: str) -> None:
     model = tiny(output)
     wave, mel = speech(model, n_rows=2, n_frames=5)
-    exact = model.input(torch.nn.functional.pad(model.encode(wave, mel)[:, None, :-1], (model.kernel_size, 0)))
+    exact = model.input(torch.nn.functional.pad(model.encode(wave, mel)[:, :, :-1], (model.kernel_size, 0)))
     seen: list[Tensor] = []
     model.input.register_forward_hook(lambda module, inputs, result: seen.append(result))
     torch.nn.init.zeros_(model.output.weight)
@@ -130,27 +173,84 @@ def test_the_scaler_is_inside() -> None:
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-@pytest.mark.parametrize("lpc_order", [0, 4])
-def test_generation_follows_forward(output: str, lpc_order: int) -> None:
+@pytest.mark.parametrize("changes", [{}, {"lpc_order": 4}])
+def test_generation_follows_forward(output: str, changes: dict[str, object]) -> None:
     """Given its own samples and the same mel, forward predicts what generate drew from, from first to last frame."""
-    model = tiny(output, lpc_order=lpc_order)
+    model = tiny(output, **changes)
     _, mel = speech(model, n_rows=2, n_frames=6)
     mel = mel[:, :, :6] - 9  # quiet: nothing is clipped
     wave = model.generate(mel, torch.tensor([6, 6]), seeds=[1, 2])
     context = torch.full((2, AUDIO.n_mels, model.mel_context), model.silence)
     around = torch.cat([context, mel, context], dim=2)
     parameters, signal = model(wave, around).detach(), model.encode(wave, around)
-    noise = [torch.rand(500, model.distribution.n_noise, generator=torch.Generator().manual_seed(s)) for s in (1, 2)]
-    for t in range(wave.shape[1]):
-        drawn = model.distribution.sample(parameters[:, :, t], torch.stack([n[t] for n in noise]))
-        torch.testing.assert_close(drawn, signal[:, t], atol=1e-4, rtol=0)
+    generators = [torch.Generator().manual_seed(seed) for seed in (1, 2)]
+    noise = torch.cat([model.noise(generators) for _ in range(6)])
+    for t in range(signal.shape[2]):
+        drawn = model.sample(parameters[:, :, t], noise[t])
+        torch.testing.assert_close(drawn, signal[:, :, t], atol=1e-4, rtol=0)
 
 
-def test_noise_is_drawn_anew_in_every_chunk() -> None:
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_generation_of_bands_follows_its_steps(output: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is drawn at a step is heard by the next, and the bank makes the wave of it."""
+    model = tiny(output, n_bands=4)
+    _, mel = speech(model, n_rows=2, n_frames=6)
+    mel = mel[:, :, :6] - 9
+    seen: list[Tensor] = []
+    bank = model.bank.synthesise
+    monkeypatch.setattr(model.bank, "synthesise", lambda bands: seen.append(bands) or bank(bands))
+    wave = model.generate(mel, torch.tensor([6, 6]), seeds=[1, 2])
+    (bands,) = seen
+    signal = model.distribution.encode(bands)
+    context = torch.full((2, AUDIO.n_mels, model.mel_context), model.silence)
+    parameters = model._predict(signal, torch.cat([context, mel, context], dim=2), first=0).detach()
+    generators = [torch.Generator().manual_seed(seed) for seed in (1, 2)]
+    noise = torch.cat([model.noise(generators) for _ in range(6)])
+    drawn = torch.stack([model.sample(parameters[:, :, t], noise[t]) for t in range(12)], dim=2)
+    torch.testing.assert_close(drawn, signal, atol=1e-4, rtol=0)
+    assert torch.equal(wave, bank(bands).clamp(-1, 1))
+
+
+@pytest.mark.parametrize("n_bands", [2, 4, 8])
+def test_bands_give_the_wave_back(n_bands: int) -> None:
+    bank = FilterBank(n_bands)
+    wave = torch.randn(2, 2048, generator=torch.Generator().manual_seed(0))
+    bands = bank.analyse(wave)
+    assert bands.shape == (2, n_bands, 2048 // n_bands)
+    assert float(bands.square().sum() / wave.square().sum()) == pytest.approx(1, abs=0.05)  # energy is kept
+    inside = slice(2 * bank.reach, -2 * bank.reach)  # at the ends, part of what is needed lies outside
+    error = (bank.synthesise(bands) - wave)[:, inside].square().mean()
+    assert 10 * math.log10(1 / float(error)) > 60
+
+
+def test_bands_are_low_to_high() -> None:
+    bank = FilterBank(4)
+    time = torch.arange(2048)
+    for band in range(4):
+        tone = torch.sin(math.pi * (band + 0.5) / 4 * time)[None]
+        energy = bank.analyse(tone)[0].square().sum(1)
+        assert int(energy.argmax()) == band and float(energy[band] / energy.sum()) > 0.999
+
+
+def test_one_band_is_the_wave() -> None:
+    bank = FilterBank(1)
+    wave = torch.randn(2, 50)
+    assert torch.equal(bank.analyse(wave)[:, 0], wave) and torch.equal(bank.synthesise(wave[:, None]), wave)
+
+
+def test_pre_emphasis_is_undone() -> None:
+    emphasis = PreEmphasis(0.9, audio=AUDIO)
+    wave, mel = torch.rand(2, 6 * AUDIO.hop_length) - 0.5, torch.zeros(2, AUDIO.n_mels, 6)
+    emphasised = emphasis.excitation(wave, mel)
+    torch.testing.assert_close(emphasised[:, 1:], wave[:, 1:] - 0.9 * wave[:, :-1])
+    torch.testing.assert_close(emphasis.synthesise(emphasised, mel), wave)
+
+
+def test_noise_is_drawn_anew_in_every_frame() -> None:
     model = tiny()
-    mel = torch.zeros(1, AUDIO.n_mels, 150)  # 1200 samples: three chunks
-    wave = model.generate(mel, torch.tensor([150]), seeds=[0])[0]
-    assert not torch.allclose(wave[100:200], wave[600:700], atol=1e-3)
+    mel = torch.zeros(1, AUDIO.n_mels, 40)
+    wave = model.generate(mel, torch.tensor([40]), seeds=[0])[0]
+    assert not torch.allclose(wave[200 : 200 + AUDIO.hop_length], wave[208 : 208 + AUDIO.hop_length], atol=1e-3)
 
 
 def resonance(n_samples: int) -> tuple[AudioConfig, Tensor, Tensor]:
@@ -208,6 +308,11 @@ def total_probability(distribution: Distribution, parameters: Tensor, signal: Te
     return float(likelihood.exp().sum())
 
 
+def test_the_gaussian_sums_to_one_over_all_16_bit_values() -> None:
+    signal = torch.linspace(-1, 1, 65536, dtype=torch.double)
+    assert total_probability(Gaussian(), torch.tensor([0.1, -3.0]), signal) == pytest.approx(1, abs=1e-4)
+
+
 def test_mu_law_probabilities_sum_to_one() -> None:
     torch.manual_seed(0)
     signal = torch.linspace(-1, 1, 256, dtype=torch.double)
@@ -244,7 +349,7 @@ def test_extreme_parameters_keep_loss_and_gradient_finite() -> None:
         assert bool(loss.isfinite()) and parameters.grad is not None and bool(parameters.grad.isfinite().all())
 
 
-@pytest.mark.parametrize("distribution", [MuLaw(8), Logistics(2)], ids=OUTPUTS)
+@pytest.mark.parametrize("distribution", [MuLaw(8), Logistics(2), Gaussian()], ids=OUTPUTS)
 def test_samples_follow_the_likelihood(distribution: Distribution) -> None:
     """The share of samples below a value is the sum of the probabilities below it."""
     torch.manual_seed(0)
@@ -252,10 +357,11 @@ def test_samples_follow_the_likelihood(distribution: Distribution) -> None:
         parameters = torch.randn(256) * 2
         values = torch.linspace(-1, 1, 256)
     else:
-        parameters = torch.tensor([0.5, -0.5, -0.2, 0.6, -2.5, -1.5])
+        mixture = [0.5, -0.5, -0.2, 0.6, -2.5, -1.5]
+        parameters = torch.tensor(mixture if isinstance(distribution, Logistics) else [0.1, -1.5])
         values = torch.linspace(-1, 1, 65536)
     many = 20000
-    drawn = distribution.sample(parameters.expand(many, -1), torch.rand(many, distribution.n_noise))
+    drawn = distribution.sample(parameters.expand(many, -1), distribution.noise(many, torch.Generator().manual_seed(0)))
     spread = parameters[None, :, None].expand(-1, -1, len(values))
     cumulative = distribution.log_likelihood(spread, values[None])[0].exp().cumsum(0)
     for share in (0.1, 0.35, 0.5, 0.8):
@@ -272,11 +378,24 @@ def test_noise_at_its_ends_draws_a_class_there_is() -> None:
     assert bool((MuLaw(8).sample(parameters, torch.zeros(256, 1)) > 0).all())  # never a class without probability
 
 
-def test_noise_at_its_ends_draws_no_click() -> None:
+def test_noise_at_its_ends_draws_no_click(monkeypatch: pytest.MonkeyPatch) -> None:
     log_scale = -6.0
-    for noise in (0.0, 1 - 2**-24):
-        drawn = Logistics(1).sample(torch.tensor([[0.0, 0.1, log_scale]]), torch.tensor([[0.5, noise]]))
+    for uniform in (0.0, 1 - 2**-24):
+        monkeypatch.setattr(torch, "rand", lambda *shape, generator, uniform=uniform: torch.full(shape, uniform))
+        noise = Logistics(1).noise(1, torch.Generator())
+        drawn = Logistics(1).sample(torch.tensor([[0.0, 0.1, log_scale]]), noise)
         assert abs(float(drawn) - 0.1) < 20 * math.exp(log_scale)
+
+
+@pytest.mark.parametrize("output", ["logistics", "gaussian"])
+def test_temperature_makes_draws_narrower(output: str) -> None:
+    waves = []
+    for temperature in (1.0, 0.5):
+        model = tiny(output, temperature=temperature, n_mixtures=1)
+        noise = model.distribution.noise(1000, torch.Generator().manual_seed(0))
+        parameters = torch.tensor([0.0, 0.1, -4.0] if output == "logistics" else [0.1, -4.0]).expand(1000, -1)
+        waves.append(model.distribution.sample(parameters, noise) - 0.1)
+    torch.testing.assert_close(waves[1], waves[0] / 2)
 
 
 @pytest.mark.parametrize(
@@ -292,6 +411,12 @@ def test_noise_at_its_ends_draws_no_click() -> None:
         ({"bits": 16}, "16"),
         ({"n_mixtures": 0}, "n_mixtures"),
         ({"lpc_order": -1}, "-1"),
+        ({"n_bands": 3}, "not 3"),
+        ({"temperature": 0.0}, "temperature"),
+        ({"temperature": 0.8, "output": "mu_law"}, "mu_law has none"),
+        ({"input_noise": -0.1}, "input_noise"),
+        ({"pre_emphasis": 1.0}, "pre_emphasis"),
+        ({"pre_emphasis": 0.5, "lpc_order": 2}, "exclude each other"),
     ],
 )
 def test_wrong_values_are_refused(change: dict[str, object], message: str) -> None:

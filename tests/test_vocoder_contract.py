@@ -25,7 +25,12 @@ SMALL = {
 }
 # Sizes that run at once; a vocoder without an entry is tested with its defaults.
 TINY: dict[str, list[dict[str, object]]] = {
-    "wavenet": [SMALL, SMALL | {"output": "mu_law", "lpc_order": 4}],
+    "wavenet": [
+        SMALL,
+        SMALL | {"output": "mu_law", "lpc_order": 4},
+        SMALL | {"output": "gaussian", "n_bands": 4},
+        SMALL | {"output": "gaussian", "n_bands": 4, "lpc_order": 4, "input_noise": 0.01},
+    ],
     "griffin_lim": [{"iterations": 4}],
 }
 CASES = [(name, changes) for name in NAMES for changes in TINY.get(name, [{}])]
@@ -120,6 +125,8 @@ def test_a_saved_model_is_the_same_model(model: Vocoder, tmp_path: Path, request
 
 def test_the_loss_ignores_the_left_context(trainable: Vocoder) -> None:
     """Sample by sample the losses of a batch add up, and `loss_from` leaves out the first of them."""
+    if getattr(trainable, "n_bands", 1) > 1:
+        pytest.skip("the bands at the end of a shorter wave are others")
     batch = tone_batch(trainable)
     n, first = batch.wave.shape[1], 2 * AUDIO.hop_length
     whole = trainable.loss(batch)

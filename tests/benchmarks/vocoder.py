@@ -33,7 +33,7 @@ def plain_loss(model: WaveNet, batch: VocoderBatch) -> Tensor:
         features = F.relu(conv(features))
     features = features.repeat_interleave(model.hop_length, dim=2)
     signal = model.encode(batch.wave, batch.mel)
-    hidden = model.input(F.pad(signal[:, None, :-1], (model.kernel_size, 0)))
+    hidden = model.input(F.pad(signal[:, :, :-1], (model.kernel_size, 0)))
     n_layers = len(model.layers)
     weights, biases = model.condition_gates.weight.chunk(n_layers), model.condition_gates.bias.chunk(n_layers)
     skips = model.skip.bias[:, None]
@@ -46,7 +46,7 @@ def plain_loss(model: WaveNet, batch: VocoderBatch) -> Tensor:
         if layer.residual is not None:
             hidden = (hidden + layer.residual(units)) * RESIDUAL_SCALE
     parameters = model.output(F.relu(model.head(F.relu(skips))))[:, :, batch.loss_from :]
-    return -model.distribution.log_likelihood(parameters, signal[:, batch.loss_from :]).mean() / torch.tensor(2.0).log()
+    return -model.log_likelihood(parameters, signal[:, :, batch.loss_from :]).mean() / torch.tensor(2.0).log()
 
 
 def training_batch(model: WaveNet) -> VocoderBatch:
@@ -82,11 +82,11 @@ def logit_error(model: WaveNet) -> float:
     with torch.inference_mode():
         parallel, conditions = model(wave, mel), model.step_condition(mel)
         signal = model.encode(wave, mel)
-        state, previous, worst = model.start(1), torch.zeros(1), 0.0
+        state, previous, worst = model.start(1), torch.zeros(1, 1), 0.0
         for t in range(wave.shape[1]):
             parameters, state = model.step(previous, state, conditions[t // AUDIO.hop_length])
             worst = max(worst, float((parameters - parallel[:, :, t]).abs().max()))
-            previous = signal[:, t]
+            previous = signal[:, :, t]
     return worst
 
 

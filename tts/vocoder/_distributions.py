@@ -1,11 +1,12 @@
-"""What a vocoder says about the next sample: mu-law softmax and mixture of logistics.
+"""What a vocoder says about the next sample: mu-law softmax, mixture of logistics, one Gaussian.
 
 A distribution reads and writes *signals*: the waveform in the form that is fed back to the network, in [-1, 1].
 `encode` and `decode` go between the two, so that generation converts once at the end and never in its loop.
 
-Shapes: B batch, P parameters per sample; dimension 1 of `parameters` is always P, whatever follows it.
+Shapes: B batch, p parameters per sample; dimension 1 of `parameters` is always p, whatever follows it.
 """
 
+import math
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
@@ -15,17 +16,19 @@ from torch.nn import functional as F
 
 from tts.audio import companding
 
+HALF_STEP = 1 / 65535  # half the distance between two 16-bit values
+
 
 class Distribution(ABC):
-    """Distribution of one sample of the signal given P numbers from the network."""
+    """Distribution of one sample of the signal given p numbers from the network."""
 
     n_parameters: int
-    n_noise: ClassVar[int]  # uniform random numbers used up per sample drawn
+    n_noise: ClassVar[int]  # random numbers used up per sample drawn
     input_gain: ClassVar[float]  # what makes the signal of speech about as loud as noise of unit variance
 
     @abstractmethod
     def initial_bias(self) -> Tensor:
-        """(P,) parameters to begin training with."""
+        """(p,) parameters to begin training with."""
 
     @abstractmethod
     def encode(self, wave: Tensor) -> Tensor:
@@ -37,11 +40,15 @@ class Distribution(ABC):
 
     @abstractmethod
     def log_likelihood(self, parameters: Tensor, signal: Tensor) -> Tensor:
-        """Natural log probability. parameters: (B, P, ...) float32; signal: (B, ...). Returns (B, ...)."""
+        """Natural log probability. parameters: (B, p, ...) float32; signal: (B, ...). Returns (B, ...)."""
+
+    @abstractmethod
+    def noise(self, n: int, generator: torch.Generator) -> Tensor:
+        """(n, n_noise) float32, the random numbers of n draws."""
 
     @abstractmethod
     def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
-        """Draw. parameters: (B, P); noise: (B, n_noise) uniform in [0, 1). Returns a signal (B,)."""
+        """Draw. parameters: (B, p); noise: (B, n_noise). Returns a signal (B,)."""
 
 
 class MuLaw(Distribution):
@@ -74,6 +81,10 @@ class MuLaw(Distribution):
         """Log softmax at the class of the signal."""
         return -F.cross_entropy(parameters, self._class(signal), reduction="none")
 
+    def noise(self, n: int, generator: torch.Generator) -> Tensor:
+        """Uniform in [0, 1)."""
+        return torch.rand(n, 1, generator=generator)
+
     def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
         """Invert the cumulative distribution at the noise."""
         drawn = torch.searchsorted(parameters.softmax(dim=1).cumsum(dim=1), noise, right=True)
@@ -97,12 +108,14 @@ class Logistics(Distribution):
     n_noise = 2
     # Without it, and with scales of 1 to begin with, training stands still at what the loudness alone can explain.
     input_gain = 10.0
-    half_step = 1 / 65535  # half the distance between two 16-bit values
+    half_step = HALF_STEP
     # From four 16-bit steps, below which digital silence is all that counts, to where the mass of a step vanishes.
     log_scale_range = (-9.0, 5.0)
 
-    def __init__(self, n_mixtures: int):
+    def __init__(self, n_mixtures: int, *, temperature: float = 1.0):
+        """temperature: of draws; below 1 they keep closer to the means."""
         self.n_parameters = 3 * n_mixtures
+        self.temperature = temperature
 
     def initial_bias(self) -> Tensor:
         """All mixtures about as wide as quiet speech."""
@@ -135,15 +148,65 @@ class Logistics(Distribution):
         mass = torch.where(value < -edge, below_upper, torch.where(value > edge, above_lower, inside))
         return torch.logsumexp(F.log_softmax(logits, dim=1) + mass, dim=1)
 
+    def noise(self, n: int, generator: torch.Generator) -> Tensor:
+        """The first is uniform in [0, 1), the second logistic times the temperature."""
+        uniform = torch.rand(n, 2, generator=generator)
+        return torch.stack([uniform[:, 0], self.temperature * torch.logit(uniform[:, 1], eps=1e-7)], dim=1)
+
     def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
         """The first noise chooses the mixture, the second the value."""
         logits, means, log_scales = self._split(parameters)
         drawn = torch.searchsorted(logits.softmax(dim=1).cumsum(dim=1), noise[:, :1].contiguous(), right=True)
         chosen = drawn.clamp_max_(logits.shape[1] - 1)
-        offset = torch.logit(noise[:, 1:], eps=1e-7)
-        value = means.gather(1, chosen) + log_scales.gather(1, chosen).exp() * offset
+        value = means.gather(1, chosen) + log_scales.gather(1, chosen).exp() * noise[:, 1:]
         return value.squeeze(1).clamp_(-1.0, 1.0)
 
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         logits, means, log_scales = parameters.chunk(3, dim=1)
         return logits, means, log_scales.clamp(*self.log_scale_range)
+
+
+class Gaussian(Distribution):
+    """One Gaussian, whose density times the width of a 16-bit step stands for a probability (Ping et al. 2019,
+    arXiv:1807.07281, section 3.1).
+
+    The signal is the waveform itself. Parameters are the mean and the log of the standard deviation.
+    """
+
+    n_parameters = 2
+    n_noise = 1
+    input_gain = 10.0
+    log_scale_range = (-9.0, 1.0)  # from four 16-bit steps to beyond full scale
+    log_step = math.log(2 * HALF_STEP)
+    log_normalizer = 0.5 * math.log(2 * math.pi)
+
+    def __init__(self, *, temperature: float = 1.0):
+        """temperature: of draws; below 1 they keep closer to the mean."""
+        self.temperature = temperature
+
+    def initial_bias(self) -> Tensor:
+        """About as wide as quiet speech."""
+        return torch.tensor([0.0, -3.0])
+
+    def encode(self, wave: Tensor) -> Tensor:
+        """The signal is the waveform."""
+        return wave
+
+    def decode(self, signal: Tensor) -> Tensor:
+        """The waveform is the signal."""
+        return signal
+
+    def log_likelihood(self, parameters: Tensor, signal: Tensor) -> Tensor:
+        """Log of the density at the signal times the width of a step."""
+        mean, log_scale = parameters[:, 0], parameters[:, 1].clamp(*self.log_scale_range)
+        off = (signal - mean) * torch.exp(-log_scale)
+        return self.log_step - self.log_normalizer - log_scale - 0.5 * off.square()
+
+    def noise(self, n: int, generator: torch.Generator) -> Tensor:
+        """Standard normal times the temperature."""
+        return self.temperature * torch.randn(n, 1, generator=generator)
+
+    def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
+        """The mean and so many standard deviations."""
+        scale = parameters[:, 1].clamp(*self.log_scale_range).exp()
+        return (parameters[:, 0] + scale * noise[:, 0]).clamp_(-1.0, 1.0)

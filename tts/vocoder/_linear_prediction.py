@@ -1,4 +1,4 @@
-"""Linear prediction with coefficients read from the mel (Valin and Skoglund 2019, arXiv:1810.11846, section 3.1).
+"""Linear prediction, fixed or with coefficients from the mel (Valin and Skoglund 2019, arXiv:1810.11846, section 3.1).
 
 The spectral envelope is known to whoever has the mel, so a network need not learn it: it models the excitation that is
 left over, like ExcitNet (Song et al. 2018, arXiv:1811.04769), and a filter puts the envelope back.
@@ -7,6 +7,7 @@ Shapes: B batch, T_mel frames, T_wave samples, K order of the prediction.
 """
 
 import math
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
@@ -29,49 +30,15 @@ class Envelope(NamedTuple):
     gain: Tensor  # (B, T_mel) float32 standard deviation of what the prediction leaves over, times RANGE
 
 
-class LinearPrediction(nn.Module):
-    """Wave to excitation and back, given the mel. Nothing in it is learned."""
+class Prediction(nn.Module, ABC):
+    """Wave to excitation and back. Nothing in it is learned."""
 
-    autocorrelation: Tensor  # (K + 1, n_mels)
-    inverse_area: Tensor  # (n_mels, 1)
-    taper: Tensor  # (K + 1,)
+    order: int  # samples of the past that a prediction sees
+    hop_length: int
 
-    def __init__(self, order: int, *, audio: AudioConfig):
-        super().__init__()
-        self.order = order
-        self.hop_length = audio.hop_length
-        self.exponent = 2 / audio.power
-        filters = mel_filters(audio).double()  # (n_freqs, n_mels)
-        # The power at a frequency is interpolated between the bands around it; its cosine transform, the
-        # autocorrelation, is then linear in the power of the bands.
-        share = filters / filters.amax(dim=0)
-        share = share / share.sum(dim=1, keepdim=True).clamp_min(1e-3)
-        # Outside of the first and the last band, whose power is unknown, it goes on as it is there.
-        peaks = filters.argmax(dim=0)
-        share[: peaks[0]] = F.one_hot(torch.tensor(0), audio.n_mels).double()
-        share[peaks[-1] :] = F.one_hot(torch.tensor(audio.n_mels - 1), audio.n_mels).double()
-        lags = torch.arange(order + 1, dtype=torch.double)[:, None]
-        cosines = torch.cos(2 * math.pi * lags * torch.arange(filters.shape[0]) / audio.n_fft)
-        cosines[:, 1:-1] *= 2  # negative frequencies
-        window_energy = torch.hann_window(audio.win_length).square().sum()
-        taper = torch.exp(-0.5 * (2 * math.pi * LAG_HZ / audio.sample_rate * lags[:, 0]) ** 2)
-        taper[0] += NOISE
-        # They follow from the audio settings alone, so a checkpoint need not hold them.
-        self.register_buffer("autocorrelation", (cosines @ share / audio.n_fft / window_energy).float(), False)
-        self.register_buffer("inverse_area", (1 / filters.sum(dim=0))[:, None].float(), False)
-        self.register_buffer("taper", taper.float(), False)
-
-    @torch.no_grad()
+    @abstractmethod
     def analyse(self, mel: Tensor) -> Envelope:
-        """mel: (B, n_mels, T_mel) contract units."""
-        with torch.autocast(mel.device.type, enabled=False):
-            power = (mel.float().exp() * self.inverse_area) ** self.exponent
-            r = (self.autocorrelation @ power).transpose(1, 2) * self.taper  # (B, T_mel, K + 1)
-            index = torch.arange(self.order, device=mel.device)
-            matrix = r[:, :, (index[:, None] - index).abs()]  # (B, T_mel, K, K)
-            coefficients = torch.linalg.solve(matrix, r[:, :, 1:])
-            left = r[:, :, 0] - (coefficients * r[:, :, 1:]).sum(dim=2)
-            return Envelope(coefficients, RANGE * left.clamp_min(LEAST_VARIANCE).sqrt())
+        """The filters. mel: (B, n_mels, T_mel) contract units."""
 
     def excitation(self, wave: Tensor, mel: Tensor) -> Tensor:
         """What of each sample its past and the mel do not predict. wave: (B, T_wave); mel: (B, n_mels, T_mel)."""
@@ -105,3 +72,63 @@ class LinearPrediction(nn.Module):
             frames.append(solved.squeeze(2))
             past = torch.cat([past, frames[-1]], dim=1)[:, -self.order :]
         return torch.cat(frames, dim=1).to(excitation.dtype)
+
+
+class PreEmphasis(Prediction):
+    """Predicts of each sample a fixed share of the one before: a high-pass that makes all pitches about as loud."""
+
+    def __init__(self, share: float, *, audio: AudioConfig):
+        super().__init__()
+        self.order = 1
+        self.hop_length = audio.hop_length
+        self.share = share
+
+    def analyse(self, mel: Tensor) -> Envelope:
+        """The same for every frame; see `Prediction`."""
+        gain = torch.ones_like(mel[:, 0])
+        return Envelope(self.share * gain[:, :, None], gain)
+
+
+class LinearPrediction(Prediction):
+    """The filters follow the mel."""
+
+    autocorrelation: Tensor  # (K + 1, n_mels)
+    inverse_area: Tensor  # (n_mels, 1)
+    taper: Tensor  # (K + 1,)
+
+    def __init__(self, order: int, *, audio: AudioConfig):
+        super().__init__()
+        self.order = order
+        self.hop_length = audio.hop_length
+        self.exponent = 2 / audio.power
+        filters = mel_filters(audio).double()  # (n_freqs, n_mels)
+        # The power at a frequency is interpolated between the bands around it; its cosine transform, the
+        # autocorrelation, is then linear in the power of the bands.
+        share = filters / filters.amax(dim=0)
+        share = share / share.sum(dim=1, keepdim=True).clamp_min(1e-3)
+        # Outside of the first and the last band, whose power is unknown, it goes on as it is there.
+        peaks = filters.argmax(dim=0)
+        share[: peaks[0]] = F.one_hot(torch.tensor(0), audio.n_mels).double()
+        share[peaks[-1] :] = F.one_hot(torch.tensor(audio.n_mels - 1), audio.n_mels).double()
+        lags = torch.arange(order + 1, dtype=torch.double)[:, None]
+        cosines = torch.cos(2 * math.pi * lags * torch.arange(filters.shape[0]) / audio.n_fft)
+        cosines[:, 1:-1] *= 2  # negative frequencies
+        window_energy = torch.hann_window(audio.win_length).square().sum()
+        taper = torch.exp(-0.5 * (2 * math.pi * LAG_HZ / audio.sample_rate * lags[:, 0]) ** 2)
+        taper[0] += NOISE
+        # They follow from the audio settings alone, so a checkpoint need not hold them.
+        self.register_buffer("autocorrelation", (cosines @ share / audio.n_fft / window_energy).float(), False)
+        self.register_buffer("inverse_area", (1 / filters.sum(dim=0))[:, None].float(), False)
+        self.register_buffer("taper", taper.float(), False)
+
+    @torch.no_grad()
+    def analyse(self, mel: Tensor) -> Envelope:
+        """Solve for the coefficients of each frame; see `Prediction`."""
+        with torch.autocast(mel.device.type, enabled=False):
+            power = (mel.float().exp() * self.inverse_area) ** self.exponent
+            r = (self.autocorrelation @ power).transpose(1, 2) * self.taper  # (B, T_mel, K + 1)
+            index = torch.arange(self.order, device=mel.device)
+            matrix = r[:, :, (index[:, None] - index).abs()]  # (B, T_mel, K, K)
+            coefficients = torch.linalg.solve(matrix, r[:, :, 1:])
+            left = r[:, :, 0] - (coefficients * r[:, :, 1:]).sum(dim=2)
+            return Envelope(coefficients, RANGE * left.clamp_min(LEAST_VARIANCE).sqrt())

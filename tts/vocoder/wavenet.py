@@ -3,14 +3,17 @@
 The conditioning network and its projection run at frame rate; each frame's vector is broadcast over the samples of
 the frame, so nothing of it is ever stored at sample rate.
 
-Shapes: B batch, T_wave samples, T_mel frames, L layers, R residual channels, G gate channels, S skip channels,
-K kernel size, P parameters of the distribution of a sample.
+The network may run over the bands of the wave, all at once, each at a fraction of the rate (as in Yu et al. 2020,
+DurIAN, arXiv:1909.01700, section 3.3, for WaveRNN): a step then makes one sample of each band.
+
+Shapes: B batch, N bands, T_wave samples, T = T_wave / N steps, T_mel frames, L layers, R residual channels, G gate
+channels, S skip channels, K kernel size, P parameters of the distributions of a step, those of the first band first.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,12 +25,13 @@ from tts.interfaces import Vocoder
 from tts.layers import MelScaler, length_mask
 from tts.parallel import OneThread
 from tts.settings import AudioConfig, require
-from tts.vocoder._distributions import Distribution, Logistics, MuLaw
-from tts.vocoder._linear_prediction import LinearPrediction
+from tts.vocoder import _steps
+from tts.vocoder._bands import FilterBank
+from tts.vocoder._distributions import Distribution, Gaussian, Logistics, MuLaw
+from tts.vocoder._linear_prediction import LinearPrediction, Prediction, PreEmphasis
+from tts.vocoder._steps import RESIDUAL_SCALE, StepOutput, WaveNetState
 
-RESIDUAL_SCALE = math.sqrt(0.5)  # keeps the variance of a sum of two like terms
 UNIT_GAIN = 2.9  # makes up for the deviation of tanh(a) sigmoid(b), 0.34 where a and b are standard normal
-CHUNK = 500  # samples between two draws of noise and two reports of progress
 
 
 @dataclass
@@ -43,9 +47,13 @@ class Config:
     skip_channels: int = 256
     condition_channels: int = 128
     condition_kernels: list[int] = field(default_factory=lambda: [3, 3])  # mel frames; their half widths are context
-    output: Literal["mu_law", "logistics"] = "logistics"
+    n_bands: int = 1  # of the wave, modelled at once, each at so many times less than its rate
+    output: Literal["mu_law", "logistics", "gaussian"] = "logistics"
     bits: int = 8  # mu_law: 2 ** bits classes
     n_mixtures: int = 10  # logistics
+    temperature: float = 1.0  # logistics, gaussian: of draws at synthesis; below 1 there is less noise
+    input_noise: float = 0.0  # in training, deviation of noise on what the network hears, the signal being in [-1, 1]
+    pre_emphasis: float = 0.0  # share of the sample before that is subtracted from each, undone at synthesis
     lpc_order: int = 0  # samples; above 0, it models what linear prediction from the mel leaves over, not the wave
 
     def __post_init__(self) -> None:
@@ -61,70 +69,28 @@ class Config:
         require(min(channels) >= 1, "residual, gate, skip and condition channels must be at least 1")
         odd = bool(self.condition_kernels) and all(k >= 1 and k % 2 == 1 for k in self.condition_kernels)
         require(odd, f"condition_kernels are odd and at least one, e.g. [3, 3]; not {self.condition_kernels}")
-        require(self.output in ("mu_law", "logistics"), f"output is mu_law or logistics, not {self.output}")
+        require(self.n_bands in (1, 2, 4, 8), f"n_bands is 1, 2, 4 or 8, not {self.n_bands}")
+        outputs = ("mu_law", "logistics", "gaussian")
+        require(self.output in outputs, f"output is {', '.join(outputs)}; not {self.output}")
         require(8 <= self.bits <= 10, f"bits lies between 8 and 10, not {self.bits}")
         require(self.n_mixtures >= 1, "n_mixtures must be at least 1")
+        require(0 < self.temperature <= 1, f"temperature lies above 0 and not above 1, unlike {self.temperature}")
+        require(
+            self.output != "mu_law" or self.temperature == 1,
+            "temperature is for logistics and gaussian; mu_law has none",
+        )
+        require(self.input_noise >= 0, f"input_noise must not be negative, like {self.input_noise}")
         require(0 <= self.lpc_order <= 64, f"lpc_order lies between 0 (off) and 64, not {self.lpc_order}")
+        require(0 <= self.pre_emphasis < 1, f"pre_emphasis lies between 0 (off) and 1, not {self.pre_emphasis}")
+        require(
+            not (self.lpc_order and self.pre_emphasis),
+            "lpc_order and pre_emphasis exclude each other: the prediction flattens the spectrum by itself",
+        )
 
 
 def build(cfg: Config, *, audio: AudioConfig) -> "WaveNet":
     """A WaveNet with random weights."""
     return WaveNet(cfg, audio=audio)
-
-
-class StepWeights(NamedTuple):
-    """The weights as a step multiplies with them: transposed, taps apart, constants folded in.
-
-    A gate is tanh(a) sigmoid(b) = tanh(a) (1 + tanh(b / 2)) / 2: one tanh over both halves, where `past`, `present`
-    and the conditioning hold b / 2 and the factor 1 / 2 lies in `residual` and `skip`.
-    """
-
-    input: tuple[Tensor, ...]  # K times (K, R): the input taps in the order of the window at position % K
-    input_bias: Tensor  # (R,)
-    past: Tensor  # (L, (K - 1) R, 2 G), oldest tap first
-    present: tuple[Tensor, ...]  # L times (R, 2 G)
-    residual: tuple[Tensor, ...]  # L - 1 times (G, R)
-    skip: Tensor  # (L G, S)
-    skip_bias: Tensor  # (S,)
-    head: Tensor  # (S, S)
-    head_bias: Tensor  # (S,)
-    output: Tensor  # (S, P)
-    output_bias: Tensor  # (P,)
-    read: tuple[Tensor, ...]  # by position, repeating: (L (K - 1),) slots of the rings that hold the past taps
-    write: tuple[Tensor, ...]  # likewise: (L,) slots of the oldest taps, which the present then takes
-
-
-class StepBuffers(NamedTuple):
-    """Where a step keeps its intermediate results; whole tensors and, after each, its views by layer."""
-
-    hidden: Tensor  # (L, B, R) input of every layer at this sample
-    hidden_of: tuple[Tensor, ...]  # (B, R) each
-    gates: Tensor  # (L, B, 2 G)
-    gates_of: tuple[Tensor, ...]  # (B, 2 G) each
-    tanh_of: tuple[Tensor, ...]  # (B, G) each, first halves of the gates
-    sigmoid_of: tuple[Tensor, ...]  # (B, G) each, second halves
-    units: Tensor  # (B, L G) outputs of the gated units
-    units_of: tuple[Tensor, ...]  # (B, G) each
-
-
-class WaveNetState(NamedTuple):
-    """What has been heard so far. A step writes into the tensors of the state it is given: use a state once.
-
-    Each layer owns dilation * (K - 1) consecutive slots of `rings`, addressed by position: nothing is ever shifted.
-    """
-
-    position: int  # samples heard
-    window: Tensor  # (B, K) the last K signals, the one of position p at p % K
-    rings: Tensor  # (slots, B, R)
-    buffers: StepBuffers
-    weights: StepWeights
-
-
-class StepOutput(NamedTuple):
-    """What a step yields."""
-
-    parameters: Tensor  # (B, P)
-    state: WaveNetState
 
 
 class WaveNetLayer(nn.Module):
@@ -141,9 +107,9 @@ class WaveNetLayer(nn.Module):
         self.residual = None if last else nn.Conv1d(cfg.gate_channels, cfg.residual_channels, 1, bias=False)
 
     def forward(self, hidden: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """hidden: (B, R, T_wave); condition: (B, 2 G, T_mel). Returns the next hidden and the units (B, G, T_wave)."""
+        """hidden: (B, R, T); condition: (B, 2 G, T_mel). Returns the next hidden and the units (B, G, T)."""
         gates = self.conv(F.pad(hidden, (self.past, 0)))
-        by_frame = gates.unflatten(2, (condition.shape[2], -1))  # (B, 2 G, T_mel, hop)
+        by_frame = gates.unflatten(2, (condition.shape[2], -1))  # (B, 2 G, T_mel, hop / N)
         tanh, sigmoid = (by_frame + condition[:, :, :, None]).flatten(2).chunk(2, dim=1)
         units = torch.tanh(tanh) * torch.sigmoid(sigmoid)
         if self.residual is not None:
@@ -156,36 +122,45 @@ class WaveNet(Vocoder):
 
     def __init__(self, cfg: Config, *, audio: AudioConfig):
         super().__init__()
+        require(
+            audio.hop_length % cfg.n_bands == 0,
+            f"hop_length {audio.hop_length} must be a multiple of {cfg.n_bands} bands",
+        )
+        self.n_bands = cfg.n_bands
+        self.frame_steps = audio.hop_length // cfg.n_bands
         self.hop_length = audio.hop_length
+        self.input_noise = cfg.input_noise
         self.silence = silence_value(audio)
         self.kernel_size = cfg.kernel_size
         per_cycle = cfg.n_layers // cfg.n_cycles
         self.dilations = [2 ** (i % per_cycle) for i in range(cfg.n_layers)]
         self.mel_context = sum(k // 2 for k in cfg.condition_kernels)
-        # One for the previous sample, then what each convolution adds to it, then what the oldest excitation hears.
-        self.receptive_field = 1 + (cfg.kernel_size - 1) * (1 + sum(self.dilations)) + cfg.lpc_order
-        self.distribution: Distribution = MuLaw(cfg.bits) if cfg.output == "mu_law" else Logistics(cfg.n_mixtures)
-
-        self.prediction = LinearPrediction(cfg.lpc_order, audio=audio) if cfg.lpc_order else None
+        self.prediction = _prediction(cfg, audio)
+        self.bank = FilterBank(cfg.n_bands)
+        # One for the previous step, then what each convolution adds to it; then what the oldest signal is made of.
+        steps = 1 + (cfg.kernel_size - 1) * (1 + sum(self.dilations))
+        oldest = self.prediction.order if self.prediction else 0
+        self.receptive_field = steps * cfg.n_bands + self.bank.reach + oldest
+        self.distribution = _distribution(cfg)
         self.scaler = MelScaler(audio.n_mels)
         widths = [audio.n_mels] + [cfg.condition_channels] * len(cfg.condition_kernels)
         self.condition_convs = nn.ModuleList(
             nn.Conv1d(a, b, k) for a, b, k in zip(widths, widths[1:], cfg.condition_kernels, strict=False)
         )
         self.condition_gates = nn.Conv1d(cfg.condition_channels, cfg.n_layers * 2 * cfg.gate_channels, 1)
-        self.input = nn.Conv1d(1, cfg.residual_channels, cfg.kernel_size)
+        self.input = nn.Conv1d(cfg.n_bands, cfg.residual_channels, cfg.kernel_size)
         last = cfg.n_layers - 1
         self.layers = nn.ModuleList(WaveNetLayer(cfg, dilation=d, last=i == last) for i, d in enumerate(self.dilations))
         # One product over the units of all layers is the sum of the layers' skip connections.
         self.skip = nn.Conv1d(cfg.n_layers * cfg.gate_channels, cfg.skip_channels, 1)
         self.head = nn.Conv1d(cfg.skip_channels, cfg.skip_channels, 1)
-        self.output = nn.Conv1d(cfg.skip_channels, self.distribution.n_parameters, 1)
+        self.output = nn.Conv1d(cfg.skip_channels, cfg.n_bands * self.distribution.n_parameters, 1)
         self._initialize()
 
     @torch.no_grad()
     def _initialize(self) -> None:
         """Weights that keep the variance at every depth; torch's own halve the residual stream in each layer."""
-        for layer in self._layers():
+        for layer in self.stack():
             nn.init.kaiming_uniform_(layer.conv.weight, nonlinearity="linear")
             if layer.residual is not None:
                 nn.init.kaiming_uniform_(layer.residual.weight, nonlinearity="linear").mul_(UNIT_GAIN)
@@ -194,7 +169,8 @@ class WaveNet(Vocoder):
             nn.init.kaiming_uniform_(conv.weight, nonlinearity="relu")
         nn.init.kaiming_uniform_(self.condition_gates.weight, nonlinearity="linear")
         self.input.weight.mul_(self.distribution.input_gain)
-        _bias(self.output).copy_(self.distribution.initial_bias())
+        assert self.output.bias is not None
+        self.output.bias.copy_(self.distribution.initial_bias().repeat(self.n_bands))
 
     def condition(self, mel: Tensor) -> Tensor:
         """Every layer's share of its gates. mel: (B, n_mels, T_mel + 2 * mel_context) -> (B, L, 2 G, T_mel)."""
@@ -205,34 +181,61 @@ class WaveNet(Vocoder):
         return gates.reshape(gates.shape[0], len(self.layers), -1, gates.shape[2])
 
     def encode(self, wave: Tensor, mel: Tensor) -> Tensor:
-        """The signal that the network reads and predicts, (B, T_wave); wave and mel as for `forward`."""
+        """The signal that the network reads and predicts, (B, N, T); wave and mel as for `forward`."""
         if self.prediction is not None:
             n_frames = wave.shape[1] // self.hop_length
             wave = self.prediction.excitation(wave, mel[:, :, self.mel_context : self.mel_context + n_frames])
-        return self.distribution.encode(wave)
+        return self.distribution.encode(self.bank.analyse(wave))
+
+    def decode(self, signal: Tensor, mel: Tensor, mel_lengths: Tensor) -> Tensor:
+        """The wave of a signal, zero behind a row's own length.
+
+        Args:
+            signal: (B, N, T).
+            mel: (B, n_mels, T_mel) without context.
+            mel_lengths: (B,).
+
+        Returns:
+            (B, T_wave) in [-1, 1].
+        """
+        real = length_mask(mel_lengths * self.frame_steps, signal.shape[2])
+        # What lies behind the end must not spread into it.
+        wave = self.bank.synthesise(torch.where(real[:, None], self.distribution.decode(signal), 0.0))
+        if self.prediction is not None:
+            wave = self.prediction.synthesise(wave, mel)
+        return torch.where(length_mask(mel_lengths * self.hop_length, wave.shape[1]), wave.clamp(-1, 1), 0.0)
 
     def forward(self, wave: Tensor, mel: Tensor) -> Tensor:
-        """Teacher forcing: parameters of the distribution of wave[t] given wave[<t] and the mel.
+        """Teacher forcing: parameters of the distributions of each step given the signals before it, and the mel.
 
         Args:
             wave: (B, T_wave), T_wave a multiple of the hop.
             mel: (B, n_mels, T_wave / hop + 2 * mel_context) contract units.
 
         Returns:
-            (B, P, T_wave) float32.
+            (B, P, T) float32.
         """
         return self._predict(self.encode(wave, mel), mel, first=0)
 
+    def log_likelihood(self, parameters: Tensor, signal: Tensor) -> Tensor:
+        """Natural log probability, or the density times a 16-bit step. (B, P, T), (B, N, T) -> (B, N, T)."""
+        by_band = parameters.view(len(signal), self.n_bands, -1, signal.shape[2])  # (B, N, P / N, T)
+        return self.distribution.log_likelihood(by_band.transpose(1, 2), signal)
+
     def loss(self, batch: VocoderBatch) -> Tensor:
-        """Mean negative log likelihood in bits per sample; of 16-bit samples where the output is logistics."""
-        first = batch.loss_from
+        """Mean negative log likelihood in bits per sample; of 16-bit samples unless the output is mu_law."""
+        # Bands are made of what lies on both sides, and behind the end of a segment there is nothing.
+        first, last = batch.loss_from // self.n_bands, (batch.wave.shape[1] - self.bank.reach) // self.n_bands
         signal = self.encode(batch.wave, batch.mel)
-        parameters = self._predict(signal, batch.mel, first=first)
-        return -self.distribution.log_likelihood(parameters, signal[:, first:]).mean() / math.log(2)
+        heard = signal
+        if self.training and self.input_noise:
+            heard = signal + self.input_noise * torch.randn_like(signal)
+        parameters = self._predict(heard, batch.mel, first=first)[:, :, : last - first]
+        return -self.log_likelihood(parameters, signal[:, :, first:last]).mean() / math.log(2)
 
     def _predict(self, signal: Tensor, mel: Tensor, *, first: int) -> Tensor:
-        """signal: (B, T_wave). Returns the parameters of the samples from `first` on, (B, P, T_wave - first)."""
-        previous = F.pad(signal[:, None, :-1], (self.kernel_size, 0))
+        """signal: (B, N, T). Returns the parameters of the steps from `first` on, (B, P, T - first)."""
+        previous = F.pad(signal[:, :, :-1], (self.kernel_size, 0))
         exact = torch.autocast(signal.device.type, enabled=False)  # 8 bits of bfloat16 would be 8 bits of sound
         with exact:
             hidden = self.input(previous)
@@ -246,31 +249,8 @@ class WaveNet(Vocoder):
         return parameters
 
     def start(self, batch_size: int) -> WaveNetState:
-        """The state before the first sample; the weights are those of now. Silence lies behind it."""
-        weights = self._step_weights()
-        n_slots = sum(layer.past for layer in self._layers())
-        n_layers, n_gates = weights.past.shape[0], weights.past.shape[2]
-        empty = weights.skip.new_zeros
-        hidden = empty(n_layers, batch_size, weights.input_bias.shape[0])
-        gates = empty(n_layers, batch_size, n_gates)
-        units = empty(batch_size, weights.skip.shape[0])
-        buffers = StepBuffers(
-            hidden=hidden,
-            hidden_of=hidden.unbind(),
-            gates=gates,
-            gates_of=gates.unbind(),
-            tanh_of=gates[:, :, : n_gates // 2].unbind(),
-            sigmoid_of=gates[:, :, n_gates // 2 :].unbind(),
-            units=units,
-            units_of=units.chunk(n_layers, dim=1),
-        )
-        return WaveNetState(
-            position=0,
-            window=empty(batch_size, self.kernel_size),
-            rings=empty(n_slots, batch_size, hidden.shape[2]),
-            buffers=buffers,
-            weights=weights,
-        )
+        """The state before the first step; the weights are those of now. Silence lies behind it."""
+        return _steps.start(self, batch_size)
 
     def step_condition(self, mel: Tensor) -> tuple[Tensor, ...]:
         """`condition` as `step` takes it: T_mel times (L, B, 2 G). mel: (B, n_mels, T_mel + 2 * mel_context)."""
@@ -278,40 +258,15 @@ class WaveNet(Vocoder):
         by_frame = torch.cat([tanh, sigmoid / 2], dim=2).permute(3, 1, 0, 2).contiguous()
         return by_frame.detach().unbind()
 
-    @torch.no_grad()
     def step(self, previous: Tensor, state: WaveNetState, condition: Tensor) -> StepOutput:
-        """One sample; the same function as `forward`, without its gradient.
+        """One step; the same function as `forward`, without its gradient.
 
         Args:
-            previous: (B,) the signal before this sample; zero at the start.
+            previous: (B, N) the signals before this step; zero at the start.
             state: overwritten.
-            condition: (L, B, 2 G), of this sample's frame, from `step_condition`.
+            condition: (L, B, 2 G), of this step's frame, from `step_condition`.
         """
-        weights, buffers = state.weights, state.buffers
-        slot = state.position % self.kernel_size
-        state.window[:, slot] = previous
-        torch.addmm(weights.input_bias, state.window, weights.input[slot], out=buffers.hidden_of[0])
-
-        # The past taps of all layers are known before any of the layers runs: one product for all of them.
-        turn = state.position % len(weights.read)
-        past = state.rings.index_select(0, weights.read[turn])  # (L (K - 1), B, R)
-        if self.kernel_size > 2:
-            past = past.view(condition.shape[0], -1, *past.shape[1:]).transpose(1, 2).flatten(2)
-        torch.baddbmm(condition, past, weights.past, out=buffers.gates)  # (L, B, 2 G)
-
-        for i, present in enumerate(weights.present):
-            buffers.gates_of[i].addmm_(buffers.hidden_of[i], present).tanh_()
-            tanh = buffers.tanh_of[i]
-            torch.addcmul(tanh, tanh, buffers.sigmoid_of[i], out=buffers.units_of[i])
-            if i < len(weights.residual):
-                hidden, units = buffers.hidden_of[i], buffers.units_of[i]
-                torch.addmm(hidden, units, weights.residual[i], beta=RESIDUAL_SCALE, out=buffers.hidden_of[i + 1])
-        state.rings.index_copy_(0, weights.write[turn], buffers.hidden)
-
-        skip = torch.addmm(weights.skip_bias, buffers.units, weights.skip).relu_()
-        head = torch.addmm(weights.head_bias, skip, weights.head).relu_()
-        parameters = torch.addmm(weights.output_bias, head, weights.output)
-        return StepOutput(parameters, state._replace(position=state.position + 1))
+        return _steps.step(previous, state, condition)
 
     @torch.inference_mode()
     @OneThread()
@@ -323,76 +278,52 @@ class WaveNet(Vocoder):
         seeds: Sequence[int],
         progress: Callable[[int], None] | None = None,
     ) -> Tensor:
-        """Sample by sample. See `Vocoder.generate`; `progress` is called every 500 samples."""
+        """Step by step. See `Vocoder.generate`; `progress` is called after every frame."""
         n_rows, _, n_frames = mel.shape
-        n_samples = n_frames * self.hop_length
         mel = torch.where(length_mask(mel_lengths, n_frames)[:, None], mel, self.silence)
         conditions = self.step_condition(F.pad(mel, (self.mel_context, self.mel_context), value=self.silence))
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         state = self.start(n_rows)
-        previous = mel.new_zeros(n_rows)
+        previous = mel.new_zeros(n_rows, self.n_bands)
         signals: list[Tensor] = []
-        while len(signals) < n_samples:
-            # A row's noise comes from its own generator in pieces of one size, whatever else is in the batch.
-            noise = torch.stack([torch.rand(CHUNK, self.distribution.n_noise, generator=g) for g in generators], dim=1)
-            for now in noise.to(mel)[: n_samples - len(signals)].unbind():  # (B, n_noise)
-                parameters, state = self.step(previous, state, conditions[len(signals) // self.hop_length])
-                previous = self.distribution.sample(parameters, now)
+        for frame, condition in enumerate(conditions):
+            for noise in self.noise(generators).to(mel).unbind():
+                parameters, state = self.step(previous, state, condition)
+                previous = self.sample(parameters, noise)
                 signals.append(previous)
             if progress is not None:
-                progress(len(signals))
-        wave = self.distribution.decode(torch.stack(signals, dim=1))
-        if self.prediction is not None:
-            wave = self.prediction.synthesise(wave, mel).clamp(-1, 1)
-        return torch.where(length_mask(mel_lengths * self.hop_length, n_samples), wave, 0.0)
+                progress((frame + 1) * self.hop_length)
+        return self.decode(torch.stack(signals, dim=2), mel, mel_lengths)
 
-    def _layers(self) -> list[WaveNetLayer]:
+    def noise(self, generators: Sequence[torch.Generator]) -> Tensor:
+        """The random numbers of the next frame, (steps, B, N, n_noise).
+
+        A row draws them from its own generator, frame by frame, whatever else is in the batch or was asked for at once.
+        """
+        drawn = [self.distribution.noise(self.frame_steps * self.n_bands, generator) for generator in generators]
+        return torch.stack([noise.view(self.frame_steps, self.n_bands, -1) for noise in drawn], dim=1)
+
+    def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
+        """Draw the signals (B, N) of a step. parameters: (B, P); noise: (B, N, n_noise)."""
+        by_band = parameters.reshape(-1, self.distribution.n_parameters)
+        return self.distribution.sample(by_band, noise.flatten(0, 1)).view(-1, self.n_bands)
+
+    def stack(self) -> list[WaveNetLayer]:
+        """The layers, from the input up."""
         return [layer for layer in self.layers if isinstance(layer, WaveNetLayer)]
 
-    @torch.no_grad()
-    def _step_weights(self) -> StepWeights:
-        layers = self._layers()
-        n_gates = layers[0].conv.out_channels
-        halves = torch.ones(n_gates, 1, 1, device=self.input.weight.device)
-        halves[n_gates // 2 :] = 0.5
-        gates = [layer.conv.weight * halves for layer in layers]  # (2 G, R, K) each
-        newest_last = self.input.weight[:, 0].t()  # (K, R)
-        read, write = self._slots()
-        return StepWeights(
-            # The window is written in a circle: at slot s stands the newest, at slot s + 1 the oldest.
-            input=tuple(newest_last.roll(slot + 1, 0).contiguous() for slot in range(self.kernel_size)),
-            input_bias=_bias(self.input),
-            past=torch.stack([gate[:, :, :-1].permute(2, 1, 0).flatten(0, 1) for gate in gates]).contiguous(),
-            present=tuple(gate[:, :, -1].t().contiguous() for gate in gates),
-            residual=tuple(_matrix(layer.residual, RESIDUAL_SCALE / 2) for layer in layers if layer.residual),
-            skip=_matrix(self.skip, 0.5),
-            skip_bias=_bias(self.skip),
-            head=_matrix(self.head),
-            head_bias=_bias(self.head),
-            output=_matrix(self.output),
-            output_bias=_bias(self.output),
-            read=read,
-            write=write,
-        )
 
-    def _slots(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Slots of the rings to read and to write at each position, until both repeat."""
-        device = self.input.weight.device
-        taps = torch.arange(self.kernel_size - 1, 0, -1)  # oldest first
-        dilations = torch.tensor(self.dilations)
-        lengths = dilations * (self.kernel_size - 1)
-        starts = lengths.cumsum(0) - lengths
-        positions = torch.arange(math.lcm(*lengths.tolist()))
-        slots = (positions[:, None, None] - dilations[:, None] * taps) % lengths[:, None] + starts[:, None]
-        slots = slots.to(device)  # (positions, L, K - 1)
-        return slots.flatten(1).unbind(), slots[:, :, 0].contiguous().unbind()
+def _prediction(cfg: Config, audio: AudioConfig) -> Prediction | None:
+    """What of the wave need not be modelled."""
+    if cfg.lpc_order:
+        return LinearPrediction(cfg.lpc_order, audio=audio)
+    return PreEmphasis(cfg.pre_emphasis, audio=audio) if cfg.pre_emphasis else None
 
 
-def _matrix(conv: nn.Conv1d, scale: float = 1.0) -> Tensor:
-    """The weight of a convolution of kernel size 1 as (in, out), to multiply rows with."""
-    return (conv.weight[:, :, 0].t() * scale).contiguous()
-
-
-def _bias(conv: nn.Conv1d) -> Tensor:
-    assert conv.bias is not None
-    return conv.bias.detach()
+def _distribution(cfg: Config) -> Distribution:
+    """Of one sample of a band."""
+    if cfg.output == "mu_law":
+        return MuLaw(cfg.bits)
+    if cfg.output == "gaussian":
+        return Gaussian(temperature=cfg.temperature)
+    return Logistics(cfg.n_mixtures, temperature=cfg.temperature)
