@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tts import native
-from tts.native import compact, compiled, matrices
+from tts.native import compact, compiled, matrices, panels, vectors
 from tts.native.functions import exp, sigmoid, tanh
 from tts.native.products import fill, product
 from tts.native.vectors import load, store
@@ -62,6 +62,43 @@ def test_parts_go_where_they_are_told(kind):
     multiplied(packed, np.zeros(128, np.float32), x, y)
     np.testing.assert_allclose(y[64:67], matrix[6:9, 10:76] @ x[64:130], rtol=1e-4, atol=1e-3)
     assert (y[:64] == 0).all() and (y[67:] == 0).all()
+
+
+@compiled.compiled
+def added(weights, at, n_in, n_out, x, y):
+    panels.add_product(weights, at, n_in, n_out, x, 0, y, 0)
+
+
+@pytest.mark.parametrize(("n_out", "n_in"), [(32, 8), (64, 16), (96, 24), (160, 64)])
+@pytest.mark.parametrize(("storage", "least", "most"), [("float32", 0, 1e-5), ("half", 1e-5, 2**-11)])
+def test_panels_are_added_from_where_they_lie(n_out, n_in, storage, least, most):
+    """Wide panels and the narrow last one, behind another matrix; half precision rounds to eleven bits."""
+    rng = np.random.default_rng(0)
+    matrix, x = rng.standard_normal((n_out, n_in), np.float32), rng.standard_normal(n_in, np.float32)
+    y = rng.standard_normal(n_out, np.float32)
+    expected = y + matrix @ x
+    flat = np.concatenate([np.full(32 * 8, np.nan, np.float32), panels.to_panels(matrix)])
+    weights = panels.stored(flat, storage)
+    assert weights.ctypes.data % 64 == 0
+    added(weights, 32 * 8, n_in, n_out, x, y)
+    error = np.abs(y - expected).max() / (np.abs(matrix) @ np.abs(x)).max()
+    assert least <= error < most
+
+
+def test_half_precision_is_read_alike_without_an_instruction_for_it(monkeypatch):
+    """Every float16 there is but infinities; processors of before 2012 take the way by integers."""
+    bits = np.arange(2**16, dtype=np.uint16).reshape(-1, 8)
+    bits = bits[np.isfinite(bits.view(np.float16)).all(axis=1)].ravel()
+    monkeypatch.setattr(vectors, "WIDENS", False)
+
+    @compiled.inner
+    def widened(bits, out):
+        for i in range(0, len(bits), 8):
+            store(out, i, vectors.widen(bits, i))
+
+    out = np.zeros(len(bits), np.float32)
+    widened(bits, out)
+    np.testing.assert_array_equal(out, bits.view(np.float16).astype(np.float32))
 
 
 def test_functions_are_exact_to_seven_digits():

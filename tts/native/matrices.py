@@ -1,7 +1,8 @@
 """Matrices packed for products with one vector, and that product.
 
 Outputs come in blocks of 64, which a product keeps in registers while the weights stream by. Widths are padded with
-zeros to whole blocks. `Packed` has float32 weights; `compact.py` has the same in one byte a weight.
+zeros to whole blocks. `Packed` has float32 weights; `compact.py` has the same in one byte a weight, and `panels.py` has
+matrices in float16, many in one array.
 """
 
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tts.native.compiled import compiled, inner
-from tts.native.vectors import load, multiply_add, splat, store
+from tts.native.vectors import load, multiply_add, splat, store, widen
 
 BLOCK = 64  # outputs of a block
 Floats = NDArray[np.float32]
@@ -70,14 +71,14 @@ def add_panel(weights: Any, at: int, x: Any, x_at: int, n: int, y: Any, y_at: in
     s4, s5, s6, s7 = load(y, y_at + 32), load(y, y_at + 40), load(y, y_at + 48), load(y, y_at + 56)
     for k in range(x_at, x_at + n):
         value = splat(x[k])
-        s0 = multiply_add(value, load(weights, at), s0)
-        s1 = multiply_add(value, load(weights, at + 8), s1)
-        s2 = multiply_add(value, load(weights, at + 16), s2)
-        s3 = multiply_add(value, load(weights, at + 24), s3)
-        s4 = multiply_add(value, load(weights, at + 32), s4)
-        s5 = multiply_add(value, load(weights, at + 40), s5)
-        s6 = multiply_add(value, load(weights, at + 48), s6)
-        s7 = multiply_add(value, load(weights, at + 56), s7)
+        s0 = multiply_add(value, widen(weights, at), s0)
+        s1 = multiply_add(value, widen(weights, at + 8), s1)
+        s2 = multiply_add(value, widen(weights, at + 16), s2)
+        s3 = multiply_add(value, widen(weights, at + 24), s3)
+        s4 = multiply_add(value, widen(weights, at + 32), s4)
+        s5 = multiply_add(value, widen(weights, at + 40), s5)
+        s6 = multiply_add(value, widen(weights, at + 48), s6)
+        s7 = multiply_add(value, widen(weights, at + 56), s7)
         at += BLOCK
     store(y, y_at, s0)
     store(y, y_at + 8, s1)

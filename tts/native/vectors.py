@@ -8,12 +8,14 @@ numbers are not sure to do. LLVM turns eight lanes into whatever the processor h
 Indices count numbers, from the start of the array's data; nothing is checked, so arrays are padded to whole vectors.
 """
 
+import platform
 from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.core.datamodel import models
 from numba.extending import intrinsic as numba_intrinsic
 from numba.extending import register_model
@@ -21,6 +23,7 @@ from numba.extending import register_model
 N = 8
 _FLOAT, _INT = ir.FloatType(), ir.IntType(32)
 _FLOATS, _INTS = ir.VectorType(_FLOAT, N), ir.VectorType(_INT, N)
+_HALVES, _SHORTS = ir.VectorType(ir.HalfType(), N), ir.VectorType(ir.IntType(16), N)
 _CONTRACT = (
     "contract",
 )  # one rounding for a product and its sum, where the processor has that; nothing else is loosened
@@ -66,6 +69,43 @@ def load(typing: Any, array: Any, index: Any) -> tuple[Any, Codegen]:
         return builder.load(_pointer(context, builder, signature, arguments, _FLOATS), align=4)
 
     assert array.dtype == types.float32, f"an array of {array.dtype}"
+    return lanes(array, types.intp), generate
+
+
+def _can_widen() -> bool:
+    """Whether the machine code may convert float16: on x86, processors of before 2012 cannot, and LLVM would abort."""
+    if platform.machine().lower() in ("aarch64", "arm64"):
+        return True
+    if config.CPU_FEATURES is not None:
+        return "+f16c" in config.CPU_FEATURES
+    return bool(get_host_cpu_features().get("f16c"))
+
+
+WIDENS = _can_widen()
+
+
+def _widened(builder: Any, bits: Any) -> Any:
+    """float16 to float32 by integers. Its exponent's bits, in place, stand for 2 ** 112 times less."""
+    wide = builder.zext(bits, _INTS)
+    sign = builder.shl(builder.and_(wide, ir.Constant(_INTS, [0x8000] * N)), ir.Constant(_INTS, [16] * N))
+    rest = builder.shl(builder.and_(wide, ir.Constant(_INTS, [0x7FFF] * N)), ir.Constant(_INTS, [13] * N))
+    size = builder.fmul(builder.bitcast(rest, _FLOATS), ir.Constant(_FLOATS, [2.0**112] * N))
+    return builder.bitcast(builder.or_(builder.bitcast(size, _INTS), sign), _FLOATS)
+
+
+@intrinsic
+def widen(typing: Any, array: Any, index: Any) -> tuple[Any, Codegen]:
+    """Eight float32 from `index` on of an array of float32, or of uint16 that hold the bits of float16."""
+    half = array.dtype == types.uint16
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        stored = _SHORTS if half else _FLOATS
+        read = builder.load(_pointer(context, builder, signature, arguments, stored), align=2 if half else 4)
+        if not half:
+            return read
+        return builder.fpext(builder.bitcast(read, _HALVES), _FLOATS) if WIDENS else _widened(builder, read)
+
+    assert half or array.dtype == types.float32, f"an array of {array.dtype}"
     return lanes(array, types.intp), generate
 
 
