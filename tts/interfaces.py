@@ -8,9 +8,10 @@ Shapes: B batch, T_text symbols, T_mel frames, T_wave samples, D width of the en
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ClassVar, Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from tts.batch import AcousticBatch, VocoderBatch
@@ -202,9 +203,26 @@ class Vocoder(nn.Module, ABC):
         mel_lengths: Tensor,
         *,
         seeds: Sequence[int],
+        folds: int = 1,
         progress: Callable[[int], None] | None = None,
     ) -> Tensor:
         """mel: (B, n_mels, T_mel) contract units -> wave (B, T_mel * hop), zero after mel_lengths * hop.
 
-        Each row depends on its own mel and seed only. `progress` is called with the samples generated so far per row.
+        Each row depends on its own mel, its seed and the folds only.
+
+        Args:
+            mel, mel_lengths: see above.
+            seeds: one per row.
+            folds: at most so many parts of a row may be made side by side, cut at its pauses, if that is faster.
+            progress: called with the samples generated so far per row.
         """
+
+    def stream(self, mels: Iterable[Tensor], *, seed: int) -> Iterator[Tensor]:
+        """The wave of one row in pieces (samples,), as early as may be; together they are what `generate` gives.
+
+        Args:
+            mels: (n_mels, any) each, contract units, one after the other, as they come.
+            seed: of the row.
+        """
+        mel = torch.cat(list(mels), dim=1)[None]
+        yield self.generate(mel, torch.tensor([mel.shape[2]], device=mel.device), seeds=[seed])[0]

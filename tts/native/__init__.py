@@ -9,9 +9,10 @@ are loaded when synthesis first needs them, through `attempt`. Their machine cod
 
 import warnings
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 Made = TypeVar("Made")
+Storage = Literal["half", "float32"]  # of weights; arithmetic is float32
 
 _reasons: list[str] = []  # why compiled loops cannot be had in this process
 

@@ -8,17 +8,17 @@ Weights in half precision (float16 on disk and in memory, float32 in every sum) 
 what bounds it, and change a weight by 0.02 % at most.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tts.native import Storage
 from tts.native.compiled import inner
 from tts.native.matrices import BLOCK, Floats, add_panel
 from tts.native.vectors import N, add, load, multiply_add, splat, store, widen
 
 Weights = NDArray[np.float32] | NDArray[np.uint16]  # uint16: the bits of float16
-Storage = Literal["half", "float32"]
 
 NARROW = 32  # outputs of the last panel of a matrix, where they are enough; BLOCK of the others
 _LINE = 64  # bytes of a cache line: vectors that lie across two take twice the time

@@ -8,12 +8,14 @@ Shapes: B batch, T_mel frames, T_wave samples, K order of the prediction.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tts import native
 from tts.audio.mel import mel_filters
 from tts.settings import AudioConfig
 
@@ -50,28 +52,51 @@ class Prediction(nn.Module, ABC):
         left = wave.view_as(predicted) - predicted
         return (left / gain[:, :, None]).flatten(1)
 
-    def synthesise(self, excitation: Tensor, mel: Tensor) -> Tensor:
+    def synthesise(self, excitation: Tensor, mel: Tensor, past: Tensor | None = None) -> Tensor:
         """The wave whose excitation this is, (B, T_wave); the inverse of `excitation`.
 
-        Within a frame the filter is a band matrix on the frame's samples: one triangular solve per frame.
+        Args:
+            excitation: (B, T_wave). mel: (B, n_mels, T_mel) contract units.
+            past: (B, order) the wave before, which may be silence.
         """
-        coefficients, gain = self.analyse(mel)
-        by_frame = excitation.double().view(*gain.shape, self.hop_length) * gain[:, :, None]
-        padded = F.pad(coefficients.double(), (1, 0))  # (B, T_mel, 1 + K): entry 0 is zero, entry k of lag k
-        row = torch.arange(self.hop_length, device=mel.device)[:, None]
-        column = torch.arange(-self.order, self.hop_length, device=mel.device)
-        lag = row - column  # (hop, K + hop)
-        lag = torch.where((lag >= 1) & (lag <= self.order), lag, 0)
-        identity = torch.eye(self.hop_length, dtype=torch.double, device=mel.device)
-        past = by_frame.new_zeros(mel.shape[0], self.order)
-        frames = []
-        for frame in range(gain.shape[1]):
-            predict = padded[:, frame][:, lag]  # (B, hop, K + hop)
-            known = by_frame[:, frame, :, None] + predict[:, :, : self.order] @ past[:, :, None]
-            solved = torch.linalg.solve_triangular(identity - predict[:, :, self.order :], known, upper=False)
-            frames.append(solved.squeeze(2))
-            past = torch.cat([past, frames[-1]], dim=1)[:, -self.order :]
-        return torch.cat(frames, dim=1).to(excitation.dtype)
+        envelope = self.analyse(mel)
+        if past is None:
+            past = excitation.new_zeros(len(excitation), self.order)
+        if excitation.device.type != "cpu":
+            return _solve(excitation, envelope, past)
+
+        recur = native.attempt(_load)
+        return _solve(excitation, envelope, past) if recur is None else recur(excitation, envelope, past)
+
+
+def _load() -> Callable[[Tensor, Envelope, Tensor], Tensor]:
+    """The compiled recursion."""
+    from tts.vocoder import _native_filter  # imports numba
+
+    _native_filter.prepare()
+    return _native_filter.recur
+
+
+def _solve(excitation: Tensor, envelope: Envelope, past: Tensor) -> Tensor:
+    """See `Prediction.synthesise`. Within a frame the filter is a band matrix: one triangular solve per frame."""
+    coefficients, gain = envelope
+    order, device = past.shape[1], excitation.device
+    by_frame = excitation.double().view(*gain.shape, -1) * gain[:, :, None]
+    hop_length = by_frame.shape[2]
+    padded = F.pad(coefficients.double(), (1, 0))  # (B, T_mel, 1 + K): entry 0 is zero, entry k of lag k
+    row = torch.arange(hop_length, device=device)[:, None]
+    column = torch.arange(-order, hop_length, device=device)
+    lag = row - column  # (hop, K + hop)
+    lag = torch.where((lag >= 1) & (lag <= order), lag, 0)
+    identity = torch.eye(hop_length, dtype=torch.double, device=device)
+    before, frames = past.double(), []
+    for frame in range(gain.shape[1]):
+        predict = padded[:, frame][:, lag]  # (B, hop, K + hop)
+        known = by_frame[:, frame, :, None] + predict[:, :, :order] @ before[:, :, None]
+        solved = torch.linalg.solve_triangular(identity - predict[:, :, order:], known, upper=False)
+        frames.append(solved.squeeze(2))
+        before = torch.cat([before, frames[-1]], dim=1)[:, -order:]
+    return torch.cat(frames, dim=1).to(excitation.dtype)
 
 
 class PreEmphasis(Prediction):

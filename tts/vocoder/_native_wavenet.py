@@ -10,17 +10,19 @@ Shapes: N bands, F frames, L layers, R residual channels, G gate channels, S ski
 of all bands of a step.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tts.native.compiled import compiled, inner
+from tts.native import Storage
+from tts.native.compiled import compiled, ensure, inner
 from tts.native.functions import exp
 from tts.native.matrices import Floats
-from tts.native.panels import Storage, Weights, add_product, lanes_up, panels_up, stored, to_panels
+from tts.native.panels import Weights, add_product, lanes_up, panels_up, stored, to_panels
 from tts.native.vectors import N as LANES
 from tts.native.vectors import add, divide, load, maximum, multiply, splat, store, subtract, total
 from tts.vocoder._distributions import Distribution, Gaussian, Logistics, MuLaw
@@ -325,16 +327,16 @@ def _vector(bias: Tensor | None, width: int) -> Floats:
     return np.pad(bias.detach().numpy(), (0, width - len(bias)))
 
 
-def padded_condition(condition: Tensor, sizes: Sizes) -> Floats:
-    """(F, L, 2 G) as `step` takes it -> (F * L * both gates,)."""
-    tanh, sigmoid = condition.chunk(2, dim=2)
-    made = condition.new_zeros(*condition.shape[:2], sizes.both_gates)
+def _padded(conditions: Sequence[Tensor], sizes: Sizes) -> Floats:
+    """F times (L, 1, 2 G) as `step` takes them -> (F * L * both gates,)."""
+    tanh, sigmoid = torch.stack(list(conditions))[:, :, 0].chunk(2, dim=2)
+    made = tanh.new_zeros(*tanh.shape[:2], sizes.both_gates)
     made[:, :, : tanh.shape[2]] = tanh
     made[:, :, sizes.gates : sizes.gates + sigmoid.shape[2]] = sigmoid
     return made.flatten().numpy()
 
 
-def empty_memory(packed: Packed) -> Memory:
+def _start(packed: Packed) -> Memory:
     """Silence."""
     sizes, n_slots = packed.sizes, int(packed.network.dilations.sum()) * (packed.sizes.taps - 1)
     return Memory(
@@ -342,3 +344,32 @@ def empty_memory(packed: Packed) -> Memory:
         np.zeros(n_slots * sizes.residual, np.float32),
         np.zeros(len(packed.network.dilations), np.int64),
     )
+
+
+class NativeEngine:
+    """See `Engine`; for one row."""
+
+    def __init__(self, packed: Packed):
+        self.packed, self.memory = packed, _start(packed)
+        self.nothing = np.zeros((0, packed.sizes.bands), np.float32)
+        flat = np.zeros(0, np.float32)
+        ensure(run, *packed, self.memory, flat, flat, self.nothing, self.nothing, self.nothing)
+
+    def run(self, conditions: Sequence[Tensor], noise: Tensor) -> Tensor:
+        """See `Engine`."""
+        return self._run(conditions, noise, self.nothing, self.nothing)
+
+    def teach(self, conditions: Sequence[Tensor], signal: Tensor) -> Tensor:
+        """Teacher forcing: the parameters (1, P, T) of each step, given the signals (1, N, T) before it."""
+        sizes, n_steps = self.packed.sizes, signal.shape[2]
+        parameters = np.zeros((n_steps, sizes.parameters), np.float32)
+        noise = torch.zeros(n_steps, 1, sizes.bands, self.packed.draw.noise)
+        self._run(conditions, noise, np.ascontiguousarray(signal[0].t().numpy()), parameters)
+        return torch.from_numpy(parameters).t()[None]
+
+    def _run(self, conditions: Sequence[Tensor], noise: Tensor, forced: Floats, parameters: Floats) -> Tensor:
+        assert noise.shape[1] == 1, f"{noise.shape[1]} rows"
+        condition = _padded(conditions, self.packed.sizes)
+        signal = np.zeros((len(noise), self.packed.sizes.bands), np.float32)
+        run(*self.packed, self.memory, condition, noise.flatten().numpy(), forced, parameters, signal)
+        return torch.from_numpy(signal).t()[None]

@@ -59,9 +59,10 @@ class GriffinLim(Vocoder):
         mel_lengths: Tensor,
         *,
         seeds: Sequence[int],
+        folds: int = 1,
         progress: Callable[[int], None] | None = None,
     ) -> Tensor:
-        """Row by row, each from its own mel and its seed's random phase. See `Vocoder.generate`."""
+        """Row by row, each whole, from its own mel and its seed's random phase. See `Vocoder.generate`."""
         hop = self.audio.hop_length
         wave = mel.new_zeros(mel.shape[0], mel.shape[2] * hop)
         for row, (n_frames, seed) in enumerate(zip(mel_lengths.tolist(), seeds, strict=True)):

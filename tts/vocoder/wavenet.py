@@ -11,7 +11,7 @@ channels, S skip channels, K kernel size, P parameters of the distributions of a
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -22,10 +22,11 @@ from torch.nn import functional as F
 from tts.audio.mel import silence_value
 from tts.batch import VocoderBatch
 from tts.interfaces import Vocoder
-from tts.layers import MelScaler, length_mask
+from tts.layers import MelScaler
+from tts.native import Storage
 from tts.parallel import OneThread
 from tts.settings import AudioConfig, require
-from tts.vocoder import _steps
+from tts.vocoder import _generation, _steps
 from tts.vocoder._bands import FilterBank
 from tts.vocoder._distributions import Distribution, Gaussian, Logistics, MuLaw
 from tts.vocoder._linear_prediction import LinearPrediction, Prediction, PreEmphasis
@@ -187,24 +188,6 @@ class WaveNet(Vocoder):
             wave = self.prediction.excitation(wave, mel[:, :, self.mel_context : self.mel_context + n_frames])
         return self.distribution.encode(self.bank.analyse(wave))
 
-    def decode(self, signal: Tensor, mel: Tensor, mel_lengths: Tensor) -> Tensor:
-        """The wave of a signal, zero behind a row's own length.
-
-        Args:
-            signal: (B, N, T).
-            mel: (B, n_mels, T_mel) without context.
-            mel_lengths: (B,).
-
-        Returns:
-            (B, T_wave) in [-1, 1].
-        """
-        real = length_mask(mel_lengths * self.frame_steps, signal.shape[2])
-        # What lies behind the end must not spread into it.
-        wave = self.bank.synthesise(torch.where(real[:, None], self.distribution.decode(signal), 0.0))
-        if self.prediction is not None:
-            wave = self.prediction.synthesise(wave, mel)
-        return torch.where(length_mask(mel_lengths * self.hop_length, wave.shape[1]), wave.clamp(-1, 1), 0.0)
-
     def forward(self, wave: Tensor, mel: Tensor) -> Tensor:
         """Teacher forcing: parameters of the distributions of each step given the signals before it, and the mel.
 
@@ -276,24 +259,31 @@ class WaveNet(Vocoder):
         mel_lengths: Tensor,
         *,
         seeds: Sequence[int],
+        folds: int = 1,
+        storage: Storage | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> Tensor:
-        """Step by step. See `Vocoder.generate`; `progress` is called after every frame."""
-        n_rows, _, n_frames = mel.shape
-        mel = torch.where(length_mask(mel_lengths, n_frames)[:, None], mel, self.silence)
-        conditions = self.step_condition(F.pad(mel, (self.mel_context, self.mel_context), value=self.silence))
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        state = self.start(n_rows)
-        previous = mel.new_zeros(n_rows, self.n_bands)
-        signals: list[Tensor] = []
-        for frame, condition in enumerate(conditions):
-            for noise in self.noise(generators).to(mel).unbind():
-                parameters, state = self.step(previous, state, condition)
-                previous = self.sample(parameters, noise)
-                signals.append(previous)
-            if progress is not None:
-                progress((frame + 1) * self.hop_length)
-        return self.decode(torch.stack(signals, dim=2), mel, mel_lengths)
+        """See `Vocoder.generate`; `progress` is called after every few frames.
+
+        On a CPU the steps are compiled, and rows and folds are made side by side where there are cores.
+
+        Args:
+            storage: of the weights of compiled steps; None takes what is faster.
+        """
+        return _generation.generate(
+            self, mel, mel_lengths, seeds=seeds, folds=folds, storage=storage, progress=progress
+        )
+
+    @torch.inference_mode()
+    def stream(self, mels: Iterable[Tensor], *, seed: int, storage: Storage | None = None) -> Iterator[Tensor]:
+        """See `Vocoder.stream`; `storage` as for `generate`."""
+        made = _generation.stream(self, mels, seed=seed, storage=storage)
+        while True:
+            with OneThread():
+                wave = next(made, None)
+            if wave is None:
+                return
+            yield wave
 
     def noise(self, generators: Sequence[torch.Generator]) -> Tensor:
         """The random numbers of the next frame, (steps, B, N, n_noise).

@@ -1,0 +1,90 @@
+"""Engines of a WaveNet's generation: torch's steps for many rows on any device, compiled ones for one row on a CPU.
+
+Both make the same samples of the same noise; a test holds that. Shapes: B rows, F frames, N bands, L layers, G gate
+channels.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor
+
+from tts import native
+from tts.native import Storage
+from tts.vocoder._distributions import Gaussian, Logistics, MuLaw
+
+if TYPE_CHECKING:
+    from tts.vocoder.wavenet import WaveNet
+
+# Weights up to which compiled steps keep them in float32: they stay in a core's own cache, where nothing is gained by
+# reading half of the bytes, and widening them takes as long as multiplying. Measured with 2 MB of such a cache.
+FLOATS_UP_TO = 400_000
+
+
+class Engine(Protocol):
+    """Generation on its way through the frames of some rows: it holds the state, and a run moves it on."""
+
+    def run(self, conditions: Sequence[Tensor], noise: Tensor) -> Tensor:
+        """All steps of F frames.
+
+        Args:
+            conditions: F times (L, B, 2 G), from `step_condition`.
+            noise: (F * steps, B, N, n_noise) on the CPU.
+
+        Returns:
+            (B, N, F * steps) the signals drawn.
+        """
+
+
+class TorchEngine:
+    """The model's own `step`."""
+
+    def __init__(self, model: "WaveNet", n_rows: int):
+        self.model, self.state = model, model.start(n_rows)
+        self.previous = self.state.window.new_zeros(n_rows, model.n_bands)
+
+    def run(self, conditions: Sequence[Tensor], noise: Tensor) -> Tensor:
+        """See `Engine`."""
+        signals = []
+        for t, now in enumerate(noise.to(self.previous.device).unbind()):
+            condition = conditions[t // self.model.frame_steps]
+            parameters, self.state = self.model.step(self.previous, self.state, condition)
+            self.previous = self.model.sample(parameters, now)
+            signals.append(self.previous)
+        return torch.stack(signals, dim=2)
+
+
+def compiled_engines(model: "WaveNet", storage: Storage | None) -> Callable[[], Engine] | None:
+    """What makes engines of one row each, with the weights of now; None where torch must step.
+
+    Args:
+        model: on the CPU in float32, or torch must.
+        storage: of the weights; arithmetic is float32. None takes what is faster.
+    """
+    if not _is_plain(model):
+        return None
+
+    def make() -> Callable[[], Engine]:
+        from tts.native.vectors import WIDENS  # imports numba
+        from tts.vocoder._native_wavenet import NativeEngine, pack
+
+        n_weights = sum(weight.numel() for layer in model.stack() for weight in layer.parameters())
+        faster: Storage = "half" if WIDENS and n_weights > FLOATS_UP_TO else "float32"
+        packed = pack(model, storage or faster)
+        NativeEngine(packed)  # now, so that a failure to compile is one of making
+        return lambda: NativeEngine(packed)
+
+    return native.attempt(make)
+
+
+def _is_plain(model: "WaveNet") -> bool:
+    """Whether the compiled steps are the model's."""
+    from tts.vocoder.wavenet import WaveNet
+
+    return (
+        all(getattr(type(model), name) is getattr(WaveNet, name) for name in ("step", "sample", "noise"))
+        and type(model.distribution) in (MuLaw, Logistics, Gaussian)
+        and not torch.is_autocast_enabled("cpu")
+        and all(p.device.type == "cpu" and p.dtype == torch.float32 for p in model.parameters())
+    )
