@@ -125,9 +125,10 @@ class Piece(NamedTuple):
     start: int  # where generation begins, to be warm at `first`
     first: int  # where it is heard from
     last: int  # up to where
+    end: int  # where generation ends: the last samples depend on those behind them
 
 
-def cut(mel: Tensor, row: int, folds: int, warm: int) -> list[Piece]:
+def cut(mel: Tensor, row: int, folds: int, *, warm: int, behind: int) -> list[Piece]:
     """Folds of about the same length, cut where it is most silent nearby. mel: (n_mels, T_mel) of the row.
 
     A row too short for so many has fewer: each is to be longer than what it must hear first.
@@ -137,16 +138,20 @@ def cut(mel: Tensor, row: int, folds: int, warm: int) -> list[Piece]:
         row: its number.
         folds: at most so many.
         warm: frames heard before a fold.
+        behind: frames made after a fold that others go on from.
     """
     n_frames = mel.shape[1]
-    folds = max(1, min(folds, n_frames // (4 * (warm + FADE))))
+    folds = max(1, min(folds, n_frames // (4 * (warm + FADE + behind))))
     loudness = F.avg_pool1d(mel.mean(dim=0)[None], 3, stride=1, padding=1, count_include_pad=False)[0]
     bounds, reach = [0], n_frames // (4 * folds)
     for i in range(1, folds):
         low = i * n_frames // folds - reach
         bounds.append(low + int(loudness[low : low + 2 * reach + 1].argmin()))
-    ends = [*(bound + FADE for bound in bounds[1:]), n_frames]
-    return [Piece(row, max(0, first - warm), first, end) for first, end in zip(bounds, ends, strict=True)]
+    lasts = [*(bound + FADE for bound in bounds[1:]), n_frames]
+    return [
+        Piece(row, max(0, first - warm), first, last, min(last + behind, n_frames))
+        for first, last in zip(bounds, lasts, strict=True)
+    ]
 
 
 class Told:
@@ -176,17 +181,21 @@ def generate(
 ) -> Tensor:
     """See `WaveNet.generate`."""
     hop, rows = model.hop_length, mel_lengths.tolist()
-    warm = -(-model.receptive_field // hop)
-    pieces = [p for row, n in enumerate(rows) for p in cut(mel[row, :, :n], row, folds, warm)]
+    warm, behind = -(-model.receptive_field // hop), -(-model.bank.reach // hop)
+    pieces = [
+        piece
+        for row, n_frames in enumerate(rows)
+        for piece in cut(mel[row, :, :n_frames], row, folds, warm=warm, behind=behind)
+    ]
     make = compiled_engines(model, storage)
     # Compiled rows are made one by one, side by side where there are cores; torch's all at once.
-    groups = [pieces] if make is None else [[piece] for piece in sorted(pieces, key=lambda p: p.start - p.last)]
-    told = Told(progress, sum(max(p.last - p.start for p in group) for group in groups), mel.shape[2] * hop)
+    groups = [pieces] if make is None else [[piece] for piece in sorted(pieces, key=lambda p: p.start - p.end)]
+    told = Told(progress, sum(max(p.end - p.start for p in group) for group in groups), mel.shape[2] * hop)
     stopped = threading.Event()
 
     @torch.inference_mode()
     def speak(group: list[Piece]) -> Tensor:
-        lengths = torch.tensor([piece.last - piece.start for piece in group], device=mel.device)
+        lengths = torch.tensor([piece.end - piece.start for piece in group], device=mel.device)
         generators = [_generator(model, seeds[piece.row], piece.start) for piece in group]
         engine = TorchEngine(model, len(group)) if make is None else make()
         seen = torch.stack([_around(model, mel, piece, rows[piece.row], int(lengths.max())) for piece in group])
@@ -228,7 +237,7 @@ def _around(model: "WaveNet", mel: Tensor, piece: Piece, n_frames: int, width: i
     """What a piece sees of its row, (n_mels, width + 2 * mel_context); around a row of n_frames lies silence."""
     context = model.mel_context
     row = F.pad(mel[piece.row, :, :n_frames], (context, context), value=model.silence)
-    seen = row[:, piece.start : piece.last + 2 * context]
+    seen = row[:, piece.start : piece.end + 2 * context]
     return F.pad(seen, (0, width + 2 * context - seen.shape[1]), value=model.silence)
 
 
