@@ -87,13 +87,13 @@ def test_panels_are_added_from_where_they_lie(n_out, n_in, storage, least, most)
 
 def test_half_precision_is_read_alike_without_an_instruction_for_it(monkeypatch):
     """Every float16 there is but infinities; processors of before 2012 take the way by integers."""
-    bits = np.arange(2**16, dtype=np.uint16).reshape(-1, 8)
+    bits = np.arange(2**16, dtype=np.uint16).reshape(-1, 16)
     bits = bits[np.isfinite(bits.view(np.float16)).all(axis=1)].ravel()
     monkeypatch.setattr(vectors, "WIDENS", False)
 
     @compiled.inner
     def widened(bits, out):
-        for i in range(0, len(bits), 8):
+        for i in range(0, len(bits), 16):
             store(out, i, vectors.widen(bits, i))
 
     out = np.zeros(len(bits), np.float32)

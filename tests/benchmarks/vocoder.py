@@ -222,7 +222,7 @@ print(time.process_time() - began)
 
 
 def measure_start() -> dict[str, float]:
-    """Seconds until the engine is ready in a new process, importing numba first: the first time ever, and later ones."""
+    """Seconds until the engine is ready in a new process, numba and all: at first, and later."""
     with tempfile.TemporaryDirectory() as cache:
         environment = os.environ | {"NUMBA_CACHE_DIR": cache}
         taken = [

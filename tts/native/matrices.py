@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tts.native.compiled import compiled, inner
-from tts.native.vectors import load, multiply_add, splat, store, widen
+from tts.native.vectors import load_wide, multiply_add, splat_wide, store, widen
 
 BLOCK = 64  # outputs of a block
 Floats = NDArray[np.float32]
@@ -67,27 +67,23 @@ def fill(packed: Any, matrix: Any, rows: Any, columns: Any, out_at: int, in_at: 
 @inner
 def add_panel(weights: Any, at: int, x: Any, x_at: int, n: int, y: Any, y_at: int) -> None:
     """One block: y[y_at + j] += sum of x[x_at + k] * weights[at + k * BLOCK + j] over k < n."""
-    s0, s1, s2, s3 = load(y, y_at), load(y, y_at + 8), load(y, y_at + 16), load(y, y_at + 24)
-    s4, s5, s6, s7 = load(y, y_at + 32), load(y, y_at + 40), load(y, y_at + 48), load(y, y_at + 56)
+    s0, s1, s2, s3 = (
+        load_wide(y, y_at),
+        load_wide(y, y_at + 16),
+        load_wide(y, y_at + 32),
+        load_wide(y, y_at + 48),
+    )
     for k in range(x_at, x_at + n):
-        value = splat(x[k])
+        value = splat_wide(x[k])
         s0 = multiply_add(value, widen(weights, at), s0)
-        s1 = multiply_add(value, widen(weights, at + 8), s1)
-        s2 = multiply_add(value, widen(weights, at + 16), s2)
-        s3 = multiply_add(value, widen(weights, at + 24), s3)
-        s4 = multiply_add(value, widen(weights, at + 32), s4)
-        s5 = multiply_add(value, widen(weights, at + 40), s5)
-        s6 = multiply_add(value, widen(weights, at + 48), s6)
-        s7 = multiply_add(value, widen(weights, at + 56), s7)
+        s1 = multiply_add(value, widen(weights, at + 16), s1)
+        s2 = multiply_add(value, widen(weights, at + 32), s2)
+        s3 = multiply_add(value, widen(weights, at + 48), s3)
         at += BLOCK
     store(y, y_at, s0)
-    store(y, y_at + 8, s1)
-    store(y, y_at + 16, s2)
-    store(y, y_at + 24, s3)
-    store(y, y_at + 32, s4)
-    store(y, y_at + 40, s5)
-    store(y, y_at + 48, s6)
-    store(y, y_at + 56, s7)
+    store(y, y_at + 16, s1)
+    store(y, y_at + 32, s2)
+    store(y, y_at + 48, s3)
 
 
 @inner

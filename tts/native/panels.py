@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tts.native import Storage
 from tts.native.compiled import inner
 from tts.native.matrices import BLOCK, Floats, add_panel
-from tts.native.vectors import N, add, load, multiply_add, splat, store, widen
+from tts.native.vectors import N, add, load_wide, multiply_add, splat_wide, store, widen
 
 Weights = NDArray[np.float32] | NDArray[np.uint16]  # uint16: the bits of float16
 
@@ -55,23 +55,17 @@ def stored(weights: Floats, storage: Storage) -> Weights:
 @inner
 def add_narrow_panel(weights: Any, at: int, x: Any, x_at: int, n: int, y: Any, y_at: int) -> None:
     """As `add_panel`, for NARROW outputs and an even n: two inputs at a time, for sums enough that do not wait."""
-    s0, s1, s2, s3 = load(y, y_at), load(y, y_at + 8), load(y, y_at + 16), load(y, y_at + 24)
-    r0 = r1 = r2 = r3 = splat(np.float32(0))
+    s0, s1 = load_wide(y, y_at), load_wide(y, y_at + 16)
+    r0 = r1 = splat_wide(np.float32(0))
     for k in range(x_at, x_at + n, 2):
-        value, following = splat(x[k]), splat(x[k + 1])
+        value, following = splat_wide(x[k]), splat_wide(x[k + 1])
         s0 = multiply_add(value, widen(weights, at), s0)
-        s1 = multiply_add(value, widen(weights, at + 8), s1)
-        s2 = multiply_add(value, widen(weights, at + 16), s2)
-        s3 = multiply_add(value, widen(weights, at + 24), s3)
+        s1 = multiply_add(value, widen(weights, at + 16), s1)
         r0 = multiply_add(following, widen(weights, at + 32), r0)
-        r1 = multiply_add(following, widen(weights, at + 40), r1)
-        r2 = multiply_add(following, widen(weights, at + 48), r2)
-        r3 = multiply_add(following, widen(weights, at + 56), r3)
+        r1 = multiply_add(following, widen(weights, at + 48), r1)
         at += 2 * NARROW
     store(y, y_at, add(s0, r0))
-    store(y, y_at + 8, add(s1, r1))
-    store(y, y_at + 16, add(s2, r2))
-    store(y, y_at + 24, add(s3, r3))
+    store(y, y_at + 16, add(s1, r1))
 
 
 @inner

@@ -1,6 +1,7 @@
-"""Eight lanes as one value inside compiled functions: explicit vectors, on any processor that numba knows.
+"""Eight or sixteen lanes as one value inside compiled functions: explicit vectors, on any processor that numba knows.
 
-Lanes are float32; those of `integers` are int32, for sums of products of small integers.
+Lanes are float32; those of `integers` are int32, for sums of products of small integers. Where nothing is said of
+their number, there are eight.
 
 A loop over such values keeps its accumulators in registers and streams the weights past them, which loops over single
 numbers are not sure to do. LLVM turns eight lanes into whatever the processor has: one register of AVX, two of NEON.
@@ -23,7 +24,7 @@ from numba.extending import register_model
 N = 8
 _FLOAT, _INT = ir.FloatType(), ir.IntType(32)
 _FLOATS, _INTS = ir.VectorType(_FLOAT, N), ir.VectorType(_INT, N)
-_HALVES, _SHORTS = ir.VectorType(ir.HalfType(), N), ir.VectorType(ir.IntType(16), N)
+WIDE = 2 * N  # lanes where products stream: AVX-512 has registers of so many, and others take two or four
 _CONTRACT = (
     "contract",
 )  # one rounding for a product and its sum, where the processor has that; nothing else is loosened
@@ -48,6 +49,7 @@ class LanesModel(models.PrimitiveModel):
 
 
 lanes, integers = LanesType("Lanes", _FLOATS), LanesType("IntegerLanes", _INTS)
+wide_lanes = LanesType("WideLanes", ir.VectorType(_FLOAT, WIDE))
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:
@@ -61,15 +63,25 @@ def _pointer(context: Any, builder: Any, signature: Any, arguments: Any, pointee
     return builder.bitcast(builder.gep(data, [arguments[1]]), pointee.as_pointer())
 
 
+def _load_floats(kind: LanesType) -> Codegen:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(_pointer(context, builder, signature, arguments, kind.vector), align=4)
+
+    return generate
+
+
 @intrinsic
 def load(typing: Any, array: Any, index: Any) -> tuple[Any, Codegen]:
     """Eight float32 from `index` on."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load(_pointer(context, builder, signature, arguments, _FLOATS), align=4)
-
     assert array.dtype == types.float32, f"an array of {array.dtype}"
-    return lanes(array, types.intp), generate
+    return lanes(array, types.intp), _load_floats(lanes)
+
+
+@intrinsic
+def load_wide(typing: Any, array: Any, index: Any) -> tuple[Any, Codegen]:
+    """Sixteen float32 from `index` on."""
+    assert array.dtype == types.float32, f"an array of {array.dtype}"
+    return wide_lanes(array, types.intp), _load_floats(wide_lanes)
 
 
 def _can_widen() -> bool:
@@ -86,39 +98,43 @@ WIDENS = _can_widen()
 
 def _widened(builder: Any, bits: Any) -> Any:
     """float16 to float32 by integers. Its exponent's bits, in place, stand for 2 ** 112 times less."""
-    wide = builder.zext(bits, _INTS)
-    sign = builder.shl(builder.and_(wide, ir.Constant(_INTS, [0x8000] * N)), ir.Constant(_INTS, [16] * N))
-    rest = builder.shl(builder.and_(wide, ir.Constant(_INTS, [0x7FFF] * N)), ir.Constant(_INTS, [13] * N))
-    size = builder.fmul(builder.bitcast(rest, _FLOATS), ir.Constant(_FLOATS, [2.0**112] * N))
-    return builder.bitcast(builder.or_(builder.bitcast(size, _INTS), sign), _FLOATS)
+    integers, floats = ir.VectorType(_INT, WIDE), wide_lanes.vector
+
+    def all_lanes(number: int) -> Any:
+        return ir.Constant(integers, [number] * WIDE)
+
+    wide = builder.zext(bits, integers)
+    sign = builder.shl(builder.and_(wide, all_lanes(0x8000)), all_lanes(16))
+    rest = builder.shl(builder.and_(wide, all_lanes(0x7FFF)), all_lanes(13))
+    size = builder.fmul(builder.bitcast(rest, floats), ir.Constant(floats, [2.0**112] * WIDE))
+    return builder.bitcast(builder.or_(builder.bitcast(size, integers), sign), floats)
 
 
 @intrinsic
 def widen(typing: Any, array: Any, index: Any) -> tuple[Any, Codegen]:
-    """Eight float32 from `index` on of an array of float32, or of uint16 that hold the bits of float16."""
-    half = array.dtype == types.uint16
+    """Sixteen float32 from `index` on of an array of float32, or of uint16 that hold the bits of float16."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        stored = _SHORTS if half else _FLOATS
-        read = builder.load(_pointer(context, builder, signature, arguments, stored), align=2 if half else 4)
-        if not half:
-            return read
-        return builder.fpext(builder.bitcast(read, _HALVES), _FLOATS) if WIDENS else _widened(builder, read)
+        halves, shorts = ir.VectorType(ir.HalfType(), WIDE), ir.VectorType(ir.IntType(16), WIDE)
+        bits = builder.load(_pointer(context, builder, signature, arguments, shorts), align=2)
+        return builder.fpext(builder.bitcast(bits, halves), wide_lanes.vector) if WIDENS else _widened(builder, bits)
 
-    assert half or array.dtype == types.float32, f"an array of {array.dtype}"
-    return lanes(array, types.intp), generate
+    if array.dtype == types.float32:
+        return wide_lanes(array, types.intp), _load_floats(wide_lanes)
+    assert array.dtype == types.uint16, f"an array of {array.dtype}"
+    return wide_lanes(array, types.intp), generate
 
 
 @intrinsic
 def store(typing: Any, array: Any, index: Any, value: Any) -> tuple[Any, Codegen]:
-    """Write eight float32 from `index` on."""
+    """Write all lanes, of float32, from `index` on."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _pointer(context, builder, signature, arguments, _FLOATS)
+        pointer = _pointer(context, builder, signature, arguments, value.vector)
         builder.store(arguments[2], pointer, align=4)
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, lanes), generate
+    return types.void(array, types.intp, value), generate
 
 
 @intrinsic
@@ -224,16 +240,27 @@ def prefetch(typing: Any, array: Any, index: Any) -> tuple[Any, Codegen]:
     return types.void(array, types.intp), generate
 
 
-@intrinsic
-def splat(typing: Any, value: Any) -> tuple[Any, Codegen]:
-    """One number in all lanes."""
-
+def _splat(kind: LanesType) -> Codegen:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         number = context.cast(builder, arguments[0], signature.args[0], types.float32)
-        single = builder.insert_element(ir.Constant(_FLOATS, ir.Undefined), number, ir.Constant(_INT, 0))
-        return builder.shuffle_vector(single, ir.Constant(_FLOATS, ir.Undefined), ir.Constant(_INTS, [0] * N))
+        undefined = ir.Constant(kind.vector, ir.Undefined)
+        single = builder.insert_element(undefined, number, ir.Constant(_INT, 0))
+        order = ir.Constant(ir.VectorType(_INT, kind.vector.count), [0] * kind.vector.count)
+        return builder.shuffle_vector(single, undefined, order)
 
-    return lanes(value), generate
+    return generate
+
+
+@intrinsic
+def splat(typing: Any, value: Any) -> tuple[Any, Codegen]:
+    """One number in all eight lanes."""
+    return lanes(value), _splat(lanes)
+
+
+@intrinsic
+def splat_wide(typing: Any, value: Any) -> tuple[Any, Codegen]:
+    """One number in all sixteen lanes."""
+    return wide_lanes(value), _splat(wide_lanes)
 
 
 def _binary(method: str) -> Codegen:
@@ -246,7 +273,7 @@ def _binary(method: str) -> Codegen:
 @intrinsic
 def add(typing: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
     """A + b, lane by lane."""
-    return lanes(lanes, lanes), _binary("fadd")
+    return a(a, a), _binary("fadd")
 
 
 @intrinsic
@@ -275,7 +302,7 @@ def multiply_add(typing: Any, a: Any, b: Any, c: Any) -> tuple[Any, Codegen]:
         a, b, c = arguments
         return builder.fadd(builder.fmul(a, b, flags=_CONTRACT), c, flags=_CONTRACT)
 
-    return lanes(lanes, lanes, lanes), generate
+    return a(a, a, a), generate
 
 
 def _choose(comparison: str) -> Codegen:
