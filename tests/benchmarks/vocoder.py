@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from tts.batch import VocoderBatch
 from tts.config import load_recipe
 from tts.settings import AudioConfig
-from tts.vocoder.wavenet import RESIDUAL_SCALE, WaveNet, build
+from tts.vocoder._stack import RESIDUAL_SCALE
+from tts.vocoder.wavenet import WaveNet, build
 
 AUDIO = AudioConfig(sample_rate=16000, win_length=800, hop_length=200, f_max=7600.0)
 BATCH = 8
@@ -39,7 +40,9 @@ def plain_loss(model: WaveNet, batch: VocoderBatch) -> Tensor:
     skips = model.skip.bias[:, None]
     for i, skip_weight in enumerate(model.skip.weight.chunk(n_layers, dim=1)):
         layer = model.layers[i]
-        gates = layer.conv(F.pad(hidden, (layer.past, 0))) + F.conv1d(features, weights[i], biases[i])
+        gates = layer.conv(F.pad(hidden, ((model.kernel_size - 1) * model.dilations[i], 0))) + F.conv1d(
+            features, weights[i], biases[i]
+        )
         tanh, sigmoid = gates.chunk(2, dim=1)
         units = torch.tanh(tanh) * torch.sigmoid(sigmoid)
         skips = skips + F.conv1d(units, skip_weight)
