@@ -2,7 +2,6 @@
 
 A dilated convolution is a product for each of its taps, with rows that lie `dilation` steps apart. Rows are steps, so
 that each product is a large one without copies; libraries' convolutions take several times as long at these widths.
-What the way back needs of the gates is computed again from what went into them.
 
 Shapes: B batch, T steps, T_mel frames, L layers, R residual channels, G gate channels, K kernel size.
 """
@@ -51,7 +50,7 @@ class _Stack(torch.autograd.Function):
         for i, own in enumerate(units.chunk(n_layers, dim=2)):
             gates.append(_gates(hiddens[-1], condition[:, :, i], taps[i], dilations[i]))
             tanh, sigmoid = gates[-1].chunk(2, dim=2)
-            torch.mul(tanh.tanh(), sigmoid.sigmoid(), out=own)
+            torch.mul(tanh.tanh_(), sigmoid.sigmoid_(), out=own)
             if i < len(residual):
                 hiddens.append(_scaled_sum(hiddens[-1], own, residual[i]))
         ctx.save_for_backward(taps, residual, units, *hiddens, *gates)
@@ -64,7 +63,8 @@ class _Stack(torch.autograd.Function):
         taps, residual, units, *saved = ctx.saved_tensors
         n_layers = len(taps)
         hiddens, gates = saved[:n_layers], saved[n_layers:]
-        d_taps, d_residual = torch.zeros_like(taps), torch.empty_like(residual)
+        # Sums over rows in float32: each of them is a large one.
+        d_taps, d_residual = torch.zeros_like(taps, dtype=torch.float32), torch.empty_like(residual)
         d_condition = units.new_empty(len(units), ctx.n_frames, n_layers, taps.shape[3])
         by_layer = zip(units.chunk(n_layers, dim=2), d_units.chunk(n_layers, dim=2), strict=True)
         d_hidden = torch.zeros_like(hiddens[0])
@@ -73,10 +73,10 @@ class _Stack(torch.autograd.Function):
                 d_hidden *= RESIDUAL_SCALE
                 d_residual[i] = _rows(own).t() @ _rows(d_hidden)
                 d_own = torch.addmm(_rows(d_own), _rows(d_hidden), residual[i].t()).view(own.shape)
-            d_gates = _d_gates(gates[i], d_own)
+            d_gates = _d_gates(gates[i], own, d_own)
             d_condition[:, :, i] = d_gates.view(len(units), ctx.n_frames, -1, taps.shape[3]).sum(2)
             _add_convolution_gradient(d_gates, hiddens[i], taps[i], ctx.dilations[i], d_hidden, d_taps[i])
-        return d_hidden, d_condition, d_taps, d_residual, None
+        return d_hidden, d_condition, d_taps.to(taps.dtype), d_residual, None
 
 
 def _rows(tensor: Tensor) -> Tensor:
@@ -95,14 +95,19 @@ def _gates(hidden: Tensor, condition: Tensor, taps: Tensor, dilation: int) -> Te
     return gates
 
 
-def _d_gates(gates: Tensor, d_units: Tensor) -> Tensor:
-    """(B, T, 2 G) from the gradient of tanh(a) sigmoid(b), (B, T, G)."""
+def _d_gates(gates: Tensor, units: Tensor, d_units: Tensor) -> Tensor:
+    """The gradient of what went into the gates, (B, T, 2 G).
+
+    Args:
+        gates: (B, T, 2 G) tanh(a) and sigmoid(b).
+        units: (B, T, G) their product.
+        d_units: (B, T, G).
+    """
+    tanh, sigmoid = gates.chunk(2, dim=2)
     made = torch.empty_like(gates)
     to_tanh, to_sigmoid = made.chunk(2, dim=2)
-    tanh, sigmoid = (half(part) for half, part in zip((torch.tanh, torch.sigmoid), gates.chunk(2, dim=2), strict=True))
-    unit = tanh * sigmoid
-    torch.mul(d_units, sigmoid.addcmul(tanh, unit, value=-1), out=to_tanh)  # sigmoid (1 - tanh^2)
-    torch.mul(d_units, unit.addcmul(unit, sigmoid, value=-1), out=to_sigmoid)  # tanh sigmoid (1 - sigmoid)
+    torch.addcmul(sigmoid, tanh, units, value=-1, out=to_tanh).mul_(d_units)  # sigmoid (1 - tanh^2)
+    torch.addcmul(units, units, sigmoid, value=-1, out=to_sigmoid).mul_(d_units)  # tanh sigmoid (1 - sigmoid)
     return made
 
 
@@ -115,7 +120,7 @@ def _add_convolution_gradient(
         past, at = k * dilation, n_taps - 1 - k
         for heard, d_heard, d_row in zip(hidden, d_gates, d_hidden, strict=True):
             d_row[: n_steps - past].addmm_(d_heard[past:], taps[at].t())
-            d_taps[at].addmm_(heard[: n_steps - past].t(), d_heard[past:])
+            d_taps[at] += heard[: n_steps - past].t() @ d_heard[past:]
 
 
 def _scaled_sum(hidden: Tensor, units: Tensor, residual: Tensor) -> Tensor:
