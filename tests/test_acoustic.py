@@ -34,9 +34,10 @@ def steps_with_true_frames(model, batch):
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
-@pytest.mark.parametrize(("reduction", "frames_to_decoder"), [(1, True), (2, True), (3, True), (2, False)])
-def test_teacher_forcing_equals_the_steps(attention, reduction, frames_to_decoder):
-    model = make_model("tacotron2", attention, reduction=reduction, frames_to_decoder=frames_to_decoder, sharpness=2.0)
+@pytest.mark.parametrize(("reduction", "frames_heard"), [(1, 1.0), (2, 1.0), (3, 0.5), (2, 0.0)])
+def test_teacher_forcing_equals_the_steps(attention, reduction, frames_heard):
+    model = make_model("tacotron2", attention, reduction=reduction, sharpness=2.0)
+    model.frames_heard = frames_heard
     model.eval()
     assert model.attention_lstm.rate > 0, "the expectation of zoneout is part of the comparison"
     batch = make_batch([4, 9], [13, 8])
@@ -300,12 +301,23 @@ def test_own_frames_are_given_without_a_gradient():
     assert gradient is None or not gradient.any(), "no true frame is heard"
 
 
-@pytest.mark.parametrize("frames_to_decoder", [True, False])
-def test_frames_that_do_not_reach_the_decoder_move_attention_alone(frames_to_decoder):
+@pytest.mark.parametrize("frames_heard", [1.0, 0.5, 0.4, 0.0])
+def test_frames_that_do_not_reach_the_decoder_move_attention_alone(frames_heard):
     """With a single symbol attention cannot move, and then no frame is heard."""
-    model = make_model("tacotron2", "location_sensitive", frames_to_decoder=frames_to_decoder).eval()
+    model = make_model("tacotron2", "location_sensitive").eval()
+    model.frames_heard = frames_heard
     one, several = make_batch([1], [12]), make_batch([5], [12])
-    for batch, heard in ((one, frames_to_decoder), (several, True)):
+    for batch, heard in ((one, frames_heard >= 0.5), (several, True)):
         other = dataclasses.replace(batch, mel=batch.mel + 1)
         made, changed = (model(spoken).mel_before for spoken in (batch, other))
         assert torch.equal(made, changed) != heard
+
+
+def test_training_lets_a_share_of_the_utterances_hear_the_frames():
+    model = make_model("tacotron2", "location_sensitive").train()
+    hidden, context = torch.ones(3, 1000, 2), torch.ones(3, 1000, 4)
+    for share in (0.0, 0.3, 1.0):
+        model.frames_heard = share
+        heard = model._heard(hidden, context)
+        assert bool((heard[:, :, 2:] == 1).all()) and bool((heard[0, :, :2] == heard[2, :, :2]).all())
+        assert float(heard[0, :, 0].mean()) == pytest.approx(share, abs=0.05)

@@ -102,18 +102,25 @@ def test_validation_keeps_a_table_and_the_curves_of_ends(trained):
 # --- the plan ---
 
 STAGE = AcousticStage(
-    reduction={0: 5, 100: 3, 200: 2}, guided_weight=8, guided_halving=50, remedy_steps=40, remedy_guidance=3
+    reduction={0: 5, 100: 3, 200: 2},
+    frames_heard={0: 1, 150: 0.5, 230: 0},
+    guided_weight=8,
+    guided_halving=50,
+    remedy_steps=40,
+    remedy_guidance=3,
 )
 
 
 def test_the_plan_without_a_remedy_is_the_recipes():
     assert [plan_at(STAGE, step).reduction for step in (0, 99, 100, 200, 999)] == [5, 5, 3, 2, 2]
     assert [plan_at(STAGE, step).guided_weight for step in (0, 50, 200)] == [8, 4, 0.5]
+    assert [plan_at(STAGE, step).frames_heard for step in (0, 149, 150, 230)] == [1, 1, 0.5, 0]
 
 
 def test_the_remedy_goes_back_to_the_largest_reduction_and_strong_guidance_for_a_while():
     plans = {step: plan_at(STAGE, step, remedy_at=200) for step in (0, 150, 199, 200, 239, 240, 250)}
     assert [plan.reduction for plan in plans.values()] == [5, 3, 3, 5, 5, 2, 2]
+    assert [plan.frames_heard for plan in plans.values()] == [1, 0.5, 0.5, 1, 1, 0, 0]
     assert [plans[step].guided_weight for step in (0, 150, 200, 250)] == pytest.approx([8, 1, 24, 12])
     said = remedy_in_words(STAGE, 200)
     assert "until step 240 5 frames a decoder step instead of 2" in said and "weighs 24 instead of 0.5" in said

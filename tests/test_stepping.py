@@ -17,7 +17,7 @@ from tts.acoustic.attention import location_sensitive
 ATTENTIONS = ["location_sensitive", "dynamic_convolution"]
 
 
-def make_sized(attention, width, *, reduction=2, sharpness=1.0, frames_to_decoder=True):
+def make_sized(attention, width, *, reduction=2, sharpness=1.0, frames_heard=1.0):
     """Widths around `width`, none alike; a larger sharpness makes attention look at fewer symbols."""
     file = import_module(f"tts.acoustic.attention.{attention}")
     config = tacotron2.Config(
@@ -26,7 +26,6 @@ def make_sized(attention, width, *, reduction=2, sharpness=1.0, frames_to_decode
         prenet_dims=[width + 1, width - 1, width],
         attention_lstm_dim=width + 2,
         decoder_lstm_dim=width + 5,
-        frames_to_decoder=frames_to_decoder,
         sharpness=1.5,
         postnet_dim=6,
         postnet_layers=2,
@@ -36,7 +35,7 @@ def make_sized(attention, width, *, reduction=2, sharpness=1.0, frames_to_decode
     model = tacotron2.build(config, n_symbols=N_SYMBOLS, n_mels=N_MELS, max_reduction=3, silence=SILENCE).eval()
     with torch.no_grad():
         model.attention.energy.weight *= sharpness
-    model.reduction = reduction
+    model.reduction, model.frames_heard = reduction, frames_heard
     return model
 
 
@@ -67,9 +66,9 @@ def steppers(model):
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
 @pytest.mark.parametrize("width", [4, 31, 64])
-@pytest.mark.parametrize(("reduction", "frames_to_decoder"), [(1, True), (3, True), (2, False)])
-def test_compiled_steps_equal_those_of_torch(monkeypatch, attention, width, reduction, frames_to_decoder):
-    model = make_sized(attention, width, reduction=reduction, sharpness=5, frames_to_decoder=frames_to_decoder)
+@pytest.mark.parametrize(("reduction", "frames_heard"), [(1, 1.0), (3, 0.5), (2, 0.4)])
+def test_compiled_steps_equal_those_of_torch(monkeypatch, attention, width, reduction, frames_heard):
+    model = make_sized(attention, width, reduction=reduction, sharpness=5, frames_heard=frames_heard)
     spoken, expected = speak(model), by_torch(monkeypatch, model)
     torch.testing.assert_close(spoken.mel, expected.mel, atol=1e-4, rtol=0)
     torch.testing.assert_close(spoken.alignment, expected.alignment, atol=1e-4, rtol=0)

@@ -15,6 +15,7 @@ from tts.settings import AudioConfig
 from tts.vocoder._bands import FilterBank
 from tts.vocoder._distributions import Distribution, Gaussian, Logistics, MuLaw
 from tts.vocoder._linear_prediction import LinearPrediction, PreEmphasis
+from tts.vocoder._stack import RESIDUAL_SCALE, StackWeights, run_stack
 from tts.vocoder.wavenet import Config, WaveNet, build
 
 AUDIO = AudioConfig(sample_rate=8000, n_fft=32, win_length=32, hop_length=8, n_mels=5, f_max=4000.0)
@@ -90,6 +91,46 @@ def test_the_receptive_field_is_exact(kernel_size: int, changes: dict[str, objec
     signal = signal.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(model._predict(signal, mel, first=0)[0, :, at].sum(), signal)
     assert int(gradient[0].abs().sum(0).nonzero().max()) == at - 1
+
+
+def plain_units(hidden: Tensor, condition: Tensor, weights: StackWeights, dilations: list[int]) -> Tensor:
+    """The layers as the paper draws them, with torch's own convolution."""
+    hidden, units = hidden.transpose(1, 2), []
+    for i, dilation in enumerate(dilations):
+        taps = weights.taps[i].permute(2, 1, 0)
+        made = torch.nn.functional.conv1d(
+            torch.nn.functional.pad(hidden, ((taps.shape[2] - 1) * dilation, 0)), taps, dilation=dilation
+        )
+        made = made + condition[:, :, i].repeat_interleave(hidden.shape[2] // condition.shape[1], 1).transpose(1, 2)
+        tanh, sigmoid = made.chunk(2, dim=1)
+        units.append(tanh.tanh() * sigmoid.sigmoid())
+        if i < len(weights.residual):
+            hidden = (hidden + (units[-1].transpose(1, 2) @ weights.residual[i]).transpose(1, 2)) * RESIDUAL_SCALE
+    return torch.cat(units, dim=1).transpose(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("kernel_size", "dilations"), [(2, [1, 2, 4]), (3, [1, 2]), (3, [2, 16]), (2, [3, 40]), (4, [8, 5])]
+)
+def test_the_layers_and_their_gradients_are_those_of_convolutions(kernel_size: int, dilations: list[int]) -> None:
+    """Dilations may reach further back than the segment."""
+    torch.manual_seed(0)
+    inputs = [
+        torch.randn(*shape, dtype=torch.double, requires_grad=True)
+        for shape in (
+            (2, 24, 3),
+            (2, 4, len(dilations), 10),
+            (len(dilations), kernel_size, 3, 10),
+            (len(dilations) - 1, 5, 3),
+        )
+    ]
+    weight = torch.randn(2, 24, 5 * len(dilations), dtype=torch.double)
+    made = run_stack(inputs[0], inputs[1], StackWeights(*inputs[2:]), dilations=dilations)
+    plain = plain_units(inputs[0], inputs[1], StackWeights(*inputs[2:]), dilations)
+    torch.testing.assert_close(made, plain)
+    gradients, expected = (torch.autograd.grad((units * weight).sum(), inputs) for units in (made, plain))
+    for mine, theirs in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(mine, theirs)
 
 
 def test_the_paper_sizes_see_the_paper_s_past() -> None:

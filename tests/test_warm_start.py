@@ -26,7 +26,9 @@ def make(*overrides, symbols=PHONEMES, speakers=("",), seed=0):
     torch.manual_seed(seed)
     model = build_acoustic(recipe, len(symbols), len(speakers)).eval()
     model.scaler.fit(torch.full((20,), -5.0 + seed), torch.full((20,), 2.0))
-    return model, Stored("old.safetensors", recipe, symbols, speakers, {"reduction": 3}, model.state_dict())
+    return model, Stored(
+        "old.safetensors", recipe, symbols, speakers, {"reduction": 3, "frames_heard": 1.0}, model.state_dict()
+    )
 
 
 def hear(model, speaker=0, ids=(3, 11, 14, 1)):
@@ -160,6 +162,7 @@ def test_a_run_starts_from_a_run_once(trained, arguments, tmp_path, capsys):
     said = capsys.readouterr().out
     assert said.count("start: ") == 2 and f"start: {source}/vocoder/best.safetensors" in said
     assert f"{source}/acoustic/best.safetensors speaks 3 frames a decoder step and this run begins with 4" in said
+    assert "0% of the utterances hear the frames before, in this run 100% at first" in said
     for half in ("acoustic", "vocoder"):
         old, new = (load_file(folder / half / name) for folder, name in
                     ((source, "best.safetensors"), (run, "last.safetensors")))  # fmt: skip

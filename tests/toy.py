@@ -27,6 +27,7 @@ SMALL = [
     "trainer=demo",
     "trainer.acoustic.batch_size=4",
     "trainer.acoustic.reduction={0: 4, 4: 3}",
+    "trainer.acoustic.frames_heard={0: 1, 2: 0.5, 4: 0}",
     "trainer.vocoder.batch_size=2",
     "trainer.vocoder.segment_frames=6",
     "data.workers=1",

@@ -118,6 +118,7 @@ def load_acoustic(path: Path) -> Half[AcousticModel]:
     model = build_acoustic(half.recipe, len(half.symbols), len(half.speakers))
     _fill(model, half.weights, path)
     model.reduction = int(half.facts["reduction"])
+    model.frames_heard = float(half.facts["frames_heard"])
     return Half(path, half.recipe, half.symbols, half.speakers, half.facts, model.eval())
 
 

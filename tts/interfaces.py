@@ -146,6 +146,8 @@ class AcousticModel(nn.Module, ABC):
 
     scaler: MelScaler
     reduction: int  # frames per decoder step now, at most max_reduction; the trainer sets it
+    # Share of utterances whose sound may come from the frames before and not from the text alone; the trainer sets it.
+    frames_heard: float
     # Tensors whose rows stand for the symbols of the table, its speakers, or the frames of a decoder step (n_mels rows
     # each): another voice has others, and a warm start maps them by name.
     rows: ClassVar[dict[str, Rows]]

@@ -160,6 +160,10 @@ class AcousticStage(StageConfig):
     batch_frames: int = 20000  # mel frames of a batch at most, padding included
     # From step N on, R frames per decoder step. The model's output layer has room for the largest R.
     reduction: dict[int, int] = field(default_factory=lambda: {0: 2})
+    # From step N on, share of utterances whose decoder LSTM hears what the attention LSTM made of the frames before, as
+    # in the paper. For the others frames move attention alone, and sound comes from the text: on little data words are
+    # understood many steps earlier, but attention has to be found first.
+    frames_heard: dict[int, float] = field(default_factory=lambda: {0: 1.0})
     mel_l1_weight: float = 1.0
     mel_l2_weight: float = 0.5
     guided_weight: float = 5.0  # guided attention (Tachibana et al. 2018, section 4.1)
@@ -184,12 +188,18 @@ class AcousticStage(StageConfig):
             require(getattr(self, name) > 0, f"{name} must be positive")
         require(0 <= self.join <= 1 and 0 <= self.cut <= 1, "join and cut are shares between 0 and 1")
         require(self.heard >= 0, "heard must not be negative; 0 listens to none")
+        require(0 in self.frames_heard, "frames_heard needs an entry for step 0, e.g. {0: 1, 2000: 0.5, 3000: 0}")
+        require(all(0 <= share <= 1 for share in self.frames_heard.values()), "frames_heard are shares between 0 and 1")
         require(0 in self.reduction, "reduction needs an entry for step 0, e.g. {0: 4, 2000: 2}")
         require(all(r >= 1 for r in self.reduction.values()), "reduction factors are at least 1")
 
     def reduction_at(self, step: int) -> int:
         """Frames per decoder step at a training step."""
         return self.reduction[max(start for start in self.reduction if start <= step)]
+
+    def frames_heard_at(self, step: int) -> float:
+        """Share of utterances whose decoder LSTM hears the frames at a training step."""
+        return self.frames_heard[max(start for start in self.frames_heard if start <= step)]
 
 
 @dataclass

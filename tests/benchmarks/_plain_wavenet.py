@@ -5,7 +5,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tts.batch import VocoderBatch
-from tts.vocoder.wavenet import RESIDUAL_SCALE, WaveNet
+from tts.vocoder._stack import RESIDUAL_SCALE
+from tts.vocoder.wavenet import WaveNet
 
 
 def plain_loss(model: WaveNet, batch: VocoderBatch) -> Tensor:
@@ -23,7 +24,8 @@ def plain_loss(model: WaveNet, batch: VocoderBatch) -> Tensor:
     skips = model.skip.bias[:, None]
     for i, skip_weight in enumerate(model.skip.weight.chunk(n_layers, dim=1)):
         layer = model.layers[i]
-        gates = layer.conv(F.pad(hidden, (layer.past, 0))) + F.conv1d(features, weights[i], biases[i])
+        past = F.pad(hidden, ((model.kernel_size - 1) * model.dilations[i], 0))
+        gates = layer.conv(past) + F.conv1d(features, weights[i], biases[i])
         tanh, sigmoid = gates.chunk(2, dim=1)
         units = torch.tanh(tanh) * torch.sigmoid(sigmoid)
         skips = skips + F.conv1d(units, skip_weight)

@@ -111,12 +111,12 @@ def pack_decoder(model: "Tacotron2", memory_dim: int, *, small: bool) -> Decoder
         Part(query.recurrent.weight, memory_dim, query.dim),
         Part(query.recurrent.weight, 0, memory_dim),
     ]
-    unheard = 0 if model.frames_to_decoder else query.dim  # of the attention LSTM
+    unheard = int(not model.hears_frames)  # of the parts: the attention LSTM
     hidden_parts = [
         Part(hidden.inputs.weight, 0, query.dim),
-        Part(hidden.inputs.weight, query.dim - unheard, memory_dim),
+        Part(hidden.inputs.weight, query.dim, memory_dim),
         Part(hidden.recurrent.weight, 0, hidden.dim),
-    ][bool(unheard) :]
+    ][unheard:]
     n_frames = model.reduction * model.n_mels
     return Decoder(
         tuple(pack(array(weight), small=small) for weight in model.prenet.parameters()),
@@ -125,7 +125,7 @@ def pack_decoder(model: "Tacotron2", memory_dim: int, *, small: bool) -> Decoder
         starts,
         pack_lstm(query, query_parts, small=small),
         pack_lstm(hidden, hidden_parts, small=small),
-        starts[len(widths) + bool(unheard)],
+        starts[len(widths) + unheard],
         pack_output(model, memory_dim, small=small),
         vector(torch.cat([model.frames.bias[:n_frames], model.stop.bias])),
     )

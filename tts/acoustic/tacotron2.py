@@ -59,9 +59,6 @@ class Config:
     own_frames: float = 0.0  # share of true frames that training replaces by the model's own, of a pass before
     attention_lstm_dim: int = 1024
     decoder_lstm_dim: int = 1024
-    # Whether the decoder LSTM hears what the attention LSTM made of the frames before, as in the paper. If not, frames
-    # move attention alone, and sound comes from the text: on little data, words are understood many steps earlier.
-    frames_to_decoder: bool = True
     sharpness: float = 1.0  # of attention in evaluation: its learned energies are multiplied by this
     zoneout: float = 0.1  # share of units of both LSTMs that keep their state at a step
     postnet_dim: int = 512
@@ -131,9 +128,8 @@ class Tacotron2(AcousticModel):
             cfg.attention, query_dim=cfg.attention_lstm_dim, memory_dim=dim
         )
         self.attention.sharpness = cfg.sharpness
-        self.frames_to_decoder = cfg.frames_to_decoder
-        heard_dim = dim + (cfg.attention_lstm_dim if cfg.frames_to_decoder else 0)
-        self.decoder_lstm = ZoneoutLSTM(heard_dim, 0, cfg.decoder_lstm_dim, rate=cfg.zoneout)
+        self.frames_heard = 1.0
+        self.decoder_lstm = ZoneoutLSTM(cfg.attention_lstm_dim + dim, 0, cfg.decoder_lstm_dim, rate=cfg.zoneout)
         self.frames = nn.Linear(cfg.decoder_lstm_dim + dim, n_mels * max_reduction)
         self.stop = nn.Linear(cfg.decoder_lstm_dim + dim, 1)
         self.postnet = PostNet(
@@ -173,8 +169,18 @@ class Tacotron2(AcousticModel):
         return frames, DecoderState(attended, decoder)
 
     def _heard(self, hidden: Tensor, context: Tensor) -> Tensor:
-        """What the decoder LSTM hears of attention LSTM (..., H) and context (..., D)."""
-        return torch.cat([hidden, context], dim=-1) if self.frames_to_decoder else context
+        """What the decoder LSTM hears of attention LSTM (..., B, H) and context (..., B, D)."""
+        if self.training and 0 < self.frames_heard < 1:
+            hears = torch.rand(hidden.shape[-2], 1, device=hidden.device) < self.frames_heard
+            hidden = hidden * hears
+        elif not self.hears_frames:
+            hidden = torch.zeros_like(hidden)
+        return torch.cat([hidden, context], dim=-1)
+
+    @property
+    def hears_frames(self) -> bool:
+        """Whether, in evaluation, the decoder LSTM hears what the attention LSTM made of the frames before."""
+        return self.frames_heard >= 0.5
 
     def project(self, decoded: Tensor) -> Frames:
         """(N, decoder_lstm_dim + D) -> the frames and stop logits of N decoder steps."""

@@ -69,6 +69,7 @@ class AcousticTask(Task):
         """What holds at this step, for the model and for who loads it."""
         plan = plan_at(self.stage, self.global_step, self.facts.get("remedy_at"))
         self.acoustic.reduction = self.facts["reduction"] = plan.reduction
+        self.acoustic.frames_heard = self.facts["frames_heard"] = plan.frames_heard
         return plan
 
     def _losses(

@@ -1,4 +1,4 @@
-"""What a recipe plans for a training step: how many frames a decoder step yields, and how strong the guidance is.
+"""What a recipe plans for a training step: frames of a decoder step, what the decoder hears, how strong guidance is.
 
 A pure function of the step and of the step at which the remedy began, so a run that resumes has nothing to restore.
 """
@@ -13,14 +13,15 @@ class Plan(NamedTuple):
 
     reduction: int  # frames per decoder step
     guided_weight: float  # of the guided attention loss
+    frames_heard: float  # share of utterances whose decoder LSTM hears the frames
 
 
 def plan_at(stage: AcousticStage, step: int, remedy_at: int | None = None) -> Plan:
     """The recipe's plan at a step.
 
     The remedy for attention that does not align: for `remedy_steps` the largest reduction factor of the plan, with
-    which an utterance has the fewest decoder steps; and guidance as strong as at first, times `remedy_guidance`, which
-    fades from then on as it did before. Then the plan goes on where it would be.
+    which an utterance has the fewest decoder steps, and its largest share of frames heard; and guidance as strong as at
+    first, times `remedy_guidance`, which fades from then on as it did before. Then the plan goes on where it would be.
 
     Args:
         stage: the recipe's settings.
@@ -28,10 +29,11 @@ def plan_at(stage: AcousticStage, step: int, remedy_at: int | None = None) -> Pl
         remedy_at: the step at which the remedy began; None: there was none.
     """
     if remedy_at is None or step < remedy_at:
-        return Plan(stage.reduction_at(step), _guidance(stage, step))
-    in_remedy = step < remedy_at + stage.remedy_steps
-    reduction = max(stage.reduction.values()) if in_remedy else stage.reduction_at(step)
-    return Plan(reduction, stage.remedy_guidance * _guidance(stage, step - remedy_at))
+        return Plan(stage.reduction_at(step), _guidance(stage, step), stage.frames_heard_at(step))
+    guidance = stage.remedy_guidance * _guidance(stage, step - remedy_at)
+    if step < remedy_at + stage.remedy_steps:
+        return Plan(max(stage.reduction.values()), guidance, max(stage.frames_heard.values()))
+    return Plan(stage.reduction_at(step), guidance, stage.frames_heard_at(step))
 
 
 def remedy_in_words(stage: AcousticStage, step: int) -> str:

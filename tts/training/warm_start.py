@@ -152,6 +152,12 @@ def _compare_pace(recipe: Recipe, old: Stored, say: Say) -> None:
             f"acoustic: {old.path} speaks {before} frames a decoder step and this run begins with {now}; "
             f"to go on as it was: trainer.acoustic.reduction='{{0: {before}}}'"
         )
+    heard, hears = float(old.facts["frames_heard"]), recipe.trainer.acoustic.frames_heard_at(0)
+    if heard != hears:
+        say(
+            f"acoustic: in {old.path} {heard:.0%} of the utterances hear the frames before, in this run {hears:.0%} at "
+            f"first; to go on as it was: trainer.acoustic.frames_heard='{{0: {heard:g}}}'"
+        )
 
 
 def _rows_of(model: nn.Module) -> dict[str, Rows]:

@@ -26,7 +26,7 @@ from tts.native.panels import Weights, add_product, lanes_up, panels_up, stored,
 from tts.native.vectors import N as LANES
 from tts.native.vectors import add, divide, load, maximum, multiply, splat, store, subtract, total
 from tts.vocoder._distributions import Distribution, Gaussian, Logistics, MuLaw
-from tts.vocoder._steps import RESIDUAL_SCALE
+from tts.vocoder._stack import RESIDUAL_SCALE
 
 if TYPE_CHECKING:
     from tts.vocoder.wavenet import WaveNet

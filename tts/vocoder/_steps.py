@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from tts.vocoder._stack import RESIDUAL_SCALE
+
 if TYPE_CHECKING:
     from tts.vocoder.wavenet import WaveNet
-
-RESIDUAL_SCALE = math.sqrt(0.5)  # keeps the variance of a sum of two like terms
 
 
 class StepWeights(NamedTuple):
@@ -74,7 +74,7 @@ class StepOutput(NamedTuple):
 def start(model: "WaveNet", batch_size: int) -> WaveNetState:
     """The state before the first step; the weights are those of now. Silence lies behind it."""
     weights = step_weights(model)
-    n_slots = sum(layer.past for layer in model.stack())
+    n_slots = (model.kernel_size - 1) * sum(model.dilations)
     n_layers, n_gates = weights.past.shape[0], weights.past.shape[2]
     empty = weights.skip.new_zeros
     hidden = empty(n_layers, batch_size, weights.input_bias.shape[0])
@@ -132,20 +132,19 @@ def step(previous: Tensor, state: WaveNetState, condition: Tensor) -> StepOutput
 @torch.no_grad()
 def step_weights(model: "WaveNet") -> StepWeights:
     """The weights of now."""
-    layers = model.stack()
-    n_gates = layers[0].conv.out_channels
-    halves = torch.ones(n_gates, 1, 1, device=model.input.weight.device)
-    halves[n_gates // 2 :] = 0.5
-    gates = [layer.conv.weight * halves for layer in layers]  # (2 G, R, K) each
+    taps, residual = model.stack_weights()
+    halves = torch.ones(taps.shape[3], device=taps.device)
+    halves[len(halves) // 2 :] = 0.5
+    taps = taps * halves
     newest_last = model.input.weight.permute(2, 1, 0)  # (K, N, R)
     read, write = _slots(model.dilations, model.kernel_size, model.input.weight.device)
     return StepWeights(
         # The window is written in a circle: at slot s stands the newest, at slot s + 1 the oldest.
         input=tuple(newest_last.roll(slot + 1, 0).flatten(0, 1).contiguous() for slot in range(model.kernel_size)),
         input_bias=_bias(model.input),
-        past=torch.stack([gate[:, :, :-1].permute(2, 1, 0).flatten(0, 1) for gate in gates]).contiguous(),
-        present=tuple(gate[:, :, -1].t().contiguous() for gate in gates),
-        residual=tuple(_matrix(layer.residual, RESIDUAL_SCALE / 2) for layer in layers if layer.residual),
+        past=taps[:, :-1].flatten(1, 2).contiguous(),
+        present=taps[:, -1].contiguous().unbind(),
+        residual=(residual * (RESIDUAL_SCALE / 2)).unbind(),
         skip=_matrix(model.skip, 0.5),
         skip_bias=_bias(model.skip),
         head=_matrix(model.head),

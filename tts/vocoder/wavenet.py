@@ -30,7 +30,8 @@ from tts.vocoder import _generation, _steps
 from tts.vocoder._bands import FilterBank
 from tts.vocoder._distributions import Distribution, Gaussian, Logistics, MuLaw
 from tts.vocoder._linear_prediction import LinearPrediction, Prediction, PreEmphasis
-from tts.vocoder._steps import RESIDUAL_SCALE, StepOutput, WaveNetState
+from tts.vocoder._stack import StackWeights, run_stack
+from tts.vocoder._steps import StepOutput, WaveNetState
 
 UNIT_GAIN = 2.9  # makes up for the deviation of tanh(a) sigmoid(b), 0.34 where a and b are standard normal
 
@@ -95,27 +96,16 @@ def build(cfg: Config, *, audio: AudioConfig) -> "WaveNet":
 
 
 class WaveNetLayer(nn.Module):
-    """A dilated causal convolution, its gated unit, and the way back into the residual stream."""
+    """The weights of a dilated causal convolution, its gated unit, and the way back into the residual stream."""
 
     def __init__(self, cfg: Config, *, dilation: int, last: bool):
         super().__init__()
-        self.past = dilation * (cfg.kernel_size - 1)  # samples
         # The bias of the gates comes with the conditioning.
         self.conv = nn.Conv1d(
             cfg.residual_channels, 2 * cfg.gate_channels, cfg.kernel_size, dilation=dilation, bias=False
         )
         # Nothing reads the residual stream behind the last layer.
         self.residual = None if last else nn.Conv1d(cfg.gate_channels, cfg.residual_channels, 1, bias=False)
-
-    def forward(self, hidden: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """hidden: (B, R, T); condition: (B, 2 G, T_mel). Returns the next hidden and the units (B, G, T)."""
-        gates = self.conv(F.pad(hidden, (self.past, 0)))
-        by_frame = gates.unflatten(2, (condition.shape[2], -1))  # (B, 2 G, T_mel, hop / N)
-        tanh, sigmoid = (by_frame + condition[:, :, :, None]).flatten(2).chunk(2, dim=1)
-        units = torch.tanh(tanh) * torch.sigmoid(sigmoid)
-        if self.residual is not None:
-            hidden = (hidden + self.residual(units)) * RESIDUAL_SCALE
-        return hidden, units
 
 
 class WaveNet(Vocoder):
@@ -220,16 +210,25 @@ class WaveNet(Vocoder):
         """signal: (B, N, T). Returns the parameters of the steps from `first` on, (B, P, T - first)."""
         previous = F.pad(signal[:, :, :-1], (self.kernel_size, 0))
         exact = torch.autocast(signal.device.type, enabled=False)  # 8 bits of bfloat16 would be 8 bits of sound
+        condition = self.condition(mel).permute(0, 3, 1, 2).contiguous()  # (B, T_mel, L, 2 G)
         with exact:
-            hidden = self.input(previous)
-        units = []
-        for layer, condition in zip(self.layers, self.condition(mel).unbind(1), strict=True):
-            hidden, units_of_layer = layer(hidden, condition)
-            units.append(units_of_layer[:, :, first:])
-        skip = F.relu(self.skip(torch.cat(units, dim=1)))
+            hidden = self.input(previous).transpose(1, 2).to(condition.dtype).contiguous()  # (B, T, R)
+            weights = StackWeights(*(weight.to(condition.dtype) for weight in self.stack_weights()))
+            units = run_stack(hidden, condition, weights, dilations=self.dilations)[:, first:]
+        skip = F.relu(F.linear(units, self.skip.weight[:, :, 0], self.skip.bias))
         with exact:
-            parameters: Tensor = self.output(F.relu(self.head(skip.to(self.head.weight.dtype))))
-        return parameters
+            head = F.relu(F.linear(skip.to(signal.dtype), self.head.weight[:, :, 0], self.head.bias))
+            parameters = F.linear(head, self.output.weight[:, :, 0], self.output.bias)
+        return parameters.transpose(1, 2)
+
+    def stack_weights(self) -> StackWeights:
+        """The weights of all layers."""
+        layers = self.stack()
+        residual = [layer.residual.weight[:, :, 0].t() for layer in layers if layer.residual is not None]
+        width = layers[0].conv
+        none = width.weight.new_zeros(0, width.out_channels // 2, width.in_channels)
+        taps = torch.stack([layer.conv.weight.permute(2, 1, 0) for layer in layers])
+        return StackWeights(taps, torch.stack(residual) if residual else none)
 
     def start(self, batch_size: int) -> WaveNetState:
         """The state before the first step; the weights are those of now. Silence lies behind it."""
