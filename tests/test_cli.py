@@ -113,6 +113,8 @@ def test_synthesize_options(capsys, folder):
     fails(capsys, ["synthesize", "hello", "rate=3"], r"rate=3: a number from 0\.5 to 2\.0")
     fails(capsys, ["synthesize", "hello", "times=words.txt"], r"words\.txt: .*\.json, \.srt, \.TextGrid")
     fails(capsys, ["synthesize", "hello", "times=no/words.srt"], "does not exist")
+    fails(capsys, ["synthesize", "hello", "folds=0"], "folds=0: at least 1")
+    fails(capsys, ["synthesize", "hello", "out=-", "times=words.srt"], "times= needs the whole speech", "out=-")
     fails(capsys, ["synthesize", "hello", "voice=runs/none"], "runs/none is no folder")
     fails(capsys, ["synthesize", "file=none.txt"], "none.txt")
     assert list(folder.iterdir()) == []

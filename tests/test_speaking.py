@@ -1,15 +1,19 @@
 """Speaking with a toy voice: long and odd texts, speaking rate, word times, what is told about a decode."""
 
+import io
 import json
 import re
 
 import pytest
+import soundfile
 import torch
 
+from tts.audio.files import to_pcm, wave_header
 from tts.cli import main
 from tts.decoding import Lengths
 from tts.errors import ConfigError
 from tts.synthesis import MIN_LONGEST, Sentence, Synthesizer
+from tts.vocoder import _generation
 from tts.word_times import WordTime
 
 WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
@@ -52,6 +56,44 @@ def test_odd_texts_are_spoken_and_told_about(synthesizer, text):
     assert len(sentence.words) >= 1 and sentence.frames > 0
     assert sentence.stop_reason in ("stop", "attended", "limit")
     assert torch.equal(synthesizer.speak(text).wave, speech.wave)
+
+
+def test_a_stream_is_what_is_spoken(trained, hasty):
+    """With the voice's own vocoder, over two sentences and the pause between them."""
+    synthesizer = Synthesizer.load(trained)
+    text = "One two. Three."
+    pieces = list(synthesizer.stream(text, seed=2, rate=1.1))
+    assert len(pieces) > 3
+    assert torch.equal(torch.cat(pieces), synthesizer.speak(text, seed=2, rate=1.1).wave)
+
+
+def test_a_stream_needs_only_the_sentence_it_speaks(synthesizer, monkeypatch):
+    decoded, decode = [], synthesizer.decode
+    monkeypatch.setattr(synthesizer, "decode", lambda texts, **rest: decoded.append(texts) or decode(texts, **rest))
+    next(iter(synthesizer.stream("One two. Three. Four.")))
+    assert len(decoded) == 1
+
+
+def test_a_wav_on_standard_output_begins_before_its_length_is_known(trained, hasty, capfdbinary):
+    assert main(["synthesize", "One two. Three.", f"voice={trained}", "vocoder=griffin_lim", "out=-"]) == 0
+    said = capfdbinary.readouterr().out
+    assert said.startswith(wave_header(16000))
+    spoken = Synthesizer.load(trained, vocoder="griffin_lim").speak("One two. Three.").wave
+    assert said[44:] == to_pcm(spoken)
+    file, rate = soundfile.read(io.BytesIO(said), dtype="int16")
+    assert rate == 16000 and file.tobytes() == said[44:]
+
+
+def test_folds_reach_the_vocoder(trained, hasty, monkeypatch, tmp_path):
+    seen = []
+    cut = _generation.cut
+    monkeypatch.setattr(
+        _generation, "cut", lambda mel, row, folds, **rest: seen.append(folds) or cut(mel, row, folds, **rest)
+    )
+    out = tmp_path / "said.wav"
+    assert main(["synthesize", "One.", f"voice={trained}", f"out={out}", "folds=3"]) == 0
+    assert main(["synthesize", "One.", f"voice={trained}", f"out={out}"]) == 0
+    assert seen == [3, 1]
 
 
 def test_rate_changes_the_speech_and_its_times_and_not_the_decode(synthesizer):

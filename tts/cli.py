@@ -7,7 +7,7 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,9 @@ from tts.errors import ConfigError, TTSError, nearest
 from tts.settings import check_rate
 
 if TYPE_CHECKING:
-    from tts.synthesis import Speech
+    from torch import Tensor
+
+    from tts.synthesis import Speech, Synthesizer
 
 TRAIN_HELP = """\
 Train a voice from a recipe.
@@ -54,9 +56,12 @@ Speak a text with a trained voice.
 
   voice=runs/NAME     a run folder; default: the newest run, or else the shipped voice
   speaker=bob         who speaks, where the voice has several; default the first by name
-  out=hello.wav       WAV or FLAC; default speech.wav
+  out=hello.wav       WAV or FLAC; default speech.wav; out=- sends a WAV to standard output while it is made:
+                      python synthesize.py "text" out=- | ffplay -nodisp -autoexit -
   seed=0              another seed, another reading; the same seed, the same samples
   rate=1.0            speaking rate, 0.5 to 2.0: 1.1 is a tenth faster
+  folds=2             the vocoder makes so many parts of a sentence side by side, on as many cores; another number,
+                      other samples
   vocoder=griffin_lim speak without the trained vocoder: quick, less natural
   device=cpu          or cuda
   plot=true           also write a picture of each sentence's mel and alignment beside out
@@ -87,7 +92,9 @@ The whole chain in minutes: a corpus spoken by espeak-ng, both halves trained on
   python -m tts demo [key=value ...]   keys as in `python train.py recipe=demo`"""
 
 INTERRUPTED = 128 + signal.SIGINT
-OPTIONS = ("voice", "speaker", "out", "seed", "rate", "vocoder", "device", "plot", "times", "report", "file")
+OPTIONS = ("voice", "speaker", "out", "seed", "rate", "vocoder", "device", "plot", "times", "report", "file", "folds")
+# What goes with out=-: the other options need the whole speech.
+STREAMED = ("voice", "speaker", "out", "seed", "rate", "vocoder", "device", "file")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -165,31 +172,22 @@ def synthesize(arguments: Sequence[str]) -> int:
     seed = whole_number(options.get("seed", "0"), "seed")
     rate = number(options.get("rate", "1"), "rate")
     check_rate(rate)
+    folds = whole_number(options.get("folds", "1"), "folds")
+    if folds < 1:
+        raise ConfigError("folds=0: at least 1, which is the whole")
     picture = true_or_false(options.get("plot", "false"), "plot")
-    if out.suffix.lower() not in (".wav", ".flac"):
-        raise ConfigError(f"out={out}: the name must end in .wav or .flac")
-    for path in (out, *(Path(options[name]) for name in ("times", "report") if name in options)):
-        check_writable(path)
+    _check_outputs(out, options)
     if options.get("vocoder", "griffin_lim") != "griffin_lim":
         raise ConfigError(f"vocoder={options['vocoder']}: griffin_lim, or leave it out for the voice's own")
-    from tts.runs import newest_voice
-    from tts.word_times import writer_for
-
-    if "times" in options:
-        writer_for(Path(options["times"]))
-    voice = Path(options["voice"]) if "voice" in options else newest_voice()
-    if not voice.is_dir():
-        raise ConfigError(f"voice={voice} is no folder; a voice is a run folder such as runs/demo")
-    device = options.get("device", "cpu")
-    check_device(device)
-    from tts.speakers import list_speakers
-    from tts.synthesis import Synthesizer
-
-    synthesizer = Synthesizer.load(voice, vocoder=options.get("vocoder", ""), device=device)
-    if not synthesizer.vocoder.trainable:
-        say(f"{voice}: speaking with Griffin-Lim" + ("" if "vocoder" in options else ", it has no trained vocoder yet"))
-    speech = synthesizer.speak(text, speaker=options.get("speaker", ""), seed=seed, rate=rate, progress=progress_line())
+    voice = _voice(options)
+    synthesizer = _load(voice, options)
+    speaker = options.get("speaker", "")
+    if str(out) == "-":
+        return _stream(synthesizer.stream(text, speaker=speaker, seed=seed, rate=rate), synthesizer.audio.sample_rate)
+    speech = synthesizer.speak(text, speaker=speaker, seed=seed, rate=rate, folds=folds, progress=progress_line())
     if len(synthesizer.speakers) > 1 and "speaker" not in options:
+        from tts.speakers import list_speakers
+
         say(
             f"{voice}: {speech.speaker or 'the speaker without a name'} speaks; others: speaker=NAME, of "
             f"{list_speakers(synthesizer.speakers)}"
@@ -199,6 +197,58 @@ def synthesize(arguments: Sequence[str]) -> int:
     if picture:
         _plot(out, speech)
     say(f"{out}: {speech.seconds:.2f} s, real-time factor {speech.rtf:.2f}")
+    return 0
+
+
+def _check_outputs(out: Path, options: dict[str, str]) -> None:
+    """Refuse before anything is computed what could not be written."""
+    if str(out) == "-":
+        for name in options:
+            if name not in STREAMED:
+                raise ConfigError(f"{name}= needs the whole speech, which out=- sends while it is made; leave one out")
+    elif out.suffix.lower() not in (".wav", ".flac"):
+        raise ConfigError(f"out={out}: the name must end in .wav or .flac, or be - for standard output")
+    else:
+        check_writable(out)
+    for name in ("times", "report"):
+        if name in options:
+            check_writable(Path(options[name]))
+    from tts.word_times import writer_for
+
+    if "times" in options:
+        writer_for(Path(options["times"]))
+
+
+def _voice(options: dict[str, str]) -> Path:
+    """The folder of the voice that was asked for."""
+    from tts.runs import newest_voice
+
+    voice = Path(options["voice"]) if "voice" in options else newest_voice()
+    if not voice.is_dir():
+        raise ConfigError(f"voice={voice} is no folder; a voice is a run folder such as runs/demo")
+    return voice
+
+
+def _load(voice: Path, options: dict[str, str]) -> "Synthesizer":
+    """A voice on its device."""
+    device = options.get("device", "cpu")
+    check_device(device)
+    from tts.synthesis import Synthesizer
+
+    synthesizer = Synthesizer.load(voice, vocoder=options.get("vocoder", ""), device=device)
+    if not synthesizer.vocoder.trainable and options.get("out") != "-":
+        say(f"{voice}: speaking with Griffin-Lim" + ("" if "vocoder" in options else ", it has no trained vocoder yet"))
+    return synthesizer
+
+
+def _stream(waves: Iterator["Tensor"], sample_rate: int) -> int:
+    """A WAV on standard output, piece by piece."""
+    from tts.audio.files import to_pcm, wave_header
+
+    to = sys.stdout.buffer
+    for place, wave in enumerate(waves):
+        to.write((wave_header(sample_rate) if place == 0 else b"") + to_pcm(wave))
+        to.flush()
     return 0
 
 

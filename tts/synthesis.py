@@ -4,7 +4,7 @@ Shapes: T_text symbols, T_mel frames, T_wave samples of one sentence.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -160,8 +160,16 @@ class Synthesizer:
         return decoder(texts, seed=seed, tries=tries, progress=progress)
 
     @torch.inference_mode()
-    def vocode(self, mels: Sequence[Tensor], *, seeds: Sequence[int], progress: Progress | None = None) -> list[Tensor]:
-        """(n_mels, T_mel) mels in contract units -> waves of T_mel * hop samples, in batches of similar length."""
+    def vocode(
+        self, mels: Sequence[Tensor], *, seeds: Sequence[int], folds: int = 1, progress: Progress | None = None
+    ) -> list[Tensor]:
+        """(n_mels, T_mel) mels in contract units -> waves of T_mel * hop samples, in batches of similar length.
+
+        Args:
+            mels, seeds: one seed per mel.
+            folds: see `Vocoder.generate`.
+            progress: told the share that is done.
+        """
         order = sorted(range(len(mels)), key=lambda index: mels[index].shape[1])
         waves: dict[int, Tensor] = {}
         for first in range(0, len(order), VOCODER_BATCH):
@@ -173,6 +181,7 @@ class Synthesizer:
                 padded.to(device_of(self.vocoder)),
                 lengths.to(device_of(self.vocoder)),
                 seeds=[seeds[row] for row in rows],
+                folds=folds,
                 progress=share_of(progress, "vocoding", first, len(rows), len(mels), longest * self.audio.hop_length),
             )
             for row, wave, n_frames in zip(rows, made, lengths.tolist(), strict=True):
@@ -180,7 +189,14 @@ class Synthesizer:
         return [waves[row] for row in range(len(mels))]
 
     def speak(
-        self, text: str, *, speaker: str = "", seed: int = 0, rate: float = 1.0, progress: Progress | None = None
+        self,
+        text: str,
+        *,
+        speaker: str = "",
+        seed: int = 0,
+        rate: float = 1.0,
+        folds: int = 1,
+        progress: Progress | None = None,
     ) -> Speech:
         """Speak a text of any length, sentence by sentence.
 
@@ -189,6 +205,7 @@ class Synthesizer:
             speaker: a name of the voice's table; empty: the first.
             seed: another one gives another reading.
             rate: 1.1 speaks a tenth faster.
+            folds: parts of a sentence that the vocoder may make side by side; another number, other samples.
             progress: told what is being done, and the share of it that is done.
 
         Raises:
@@ -202,8 +219,8 @@ class Synthesizer:
         encoded, unspoken = self._encode(sentences, name)
         decoded = self.decode(encoded, seed=seed, tries=TRIES, progress=progress)
         seeds = [text_seed(seed, e.ids) for e in encoded]
-        waves = self.vocode([change_rate(d.mel, rate) for d in decoded], seeds=seeds, progress=progress)
-        pause = torch.zeros(round(PAUSE_SECONDS * self.audio.sample_rate))
+        waves = self.vocode([change_rate(d.mel, rate) for d in decoded], seeds=seeds, folds=folds, progress=progress)
+        pause = self._pause()
         pieces: list[Tensor] = []
         spoken: list[Sentence] = []
         offset = 0
@@ -217,6 +234,25 @@ class Synthesizer:
         whole = torch.cat(pieces).clamp(-1, 1)
         seconds = time.perf_counter() - began
         return Speech(whole, self.audio.sample_rate, name, spoken, unspoken, encoded, decoded, rate, seconds)
+
+    def stream(self, text: str, *, speaker: str = "", seed: int = 0, rate: float = 1.0) -> Iterator[Tensor]:
+        """What `speak` says, in pieces (samples,) in [-1, 1], each as soon as it is made.
+
+        A sentence is decoded when those before it have been taken, so the first sounds long before the last is known.
+        The arguments and errors are those of `speak`.
+        """
+        check_rate(rate)
+        encoded, _ = self._encode(split_sentences(text) or [text], self.speakers[speaker_id(speaker, self.speakers)])
+        for place, sentence in enumerate(encoded):
+            (decoded,) = self.decode([sentence], seed=seed, tries=TRIES)
+            if place > 0:
+                yield self._pause()
+            mel = change_rate(decoded.mel, rate).to(device_of(self.vocoder))
+            for wave in self.vocoder.stream([mel], seed=text_seed(seed, sentence.ids)):
+                yield wave.float().cpu().clamp(-1, 1)
+
+    def _pause(self) -> Tensor:
+        return torch.zeros(round(PAUSE_SECONDS * self.audio.sample_rate))
 
     def _sentence(self, source: EncodedText, made: Decoded, n_samples: int, offset: float) -> Sentence:
         """What became of a text whose wave of `n_samples` begins `offset` seconds after the start of the speech."""

@@ -1,6 +1,7 @@
 """Reading and writing of audio files, through libsndfile alone: WAV, FLAC, Ogg and MP3 without any system library."""
 
 import io
+import struct
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,6 +67,18 @@ def resample(recording: Recording, sample_rate: int) -> Tensor:
         return recording.wave
     wave: Tensor = load_torchaudio().functional.resample(recording.wave, recording.sample_rate, sample_rate)
     return _within_full_scale(wave)
+
+
+def wave_header(sample_rate: int) -> bytes:
+    """The start of a mono 16-bit WAV whose length is not known, as players take from a pipe; `to_pcm` goes on."""
+    sizes = b"\xff" * 4
+    form = struct.pack("<IHHIIHH", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16)
+    return b"RIFF" + sizes + b"WAVEfmt " + form + b"data" + sizes
+
+
+def to_pcm(wave: Tensor) -> bytes:
+    """(T_wave,) in [-1, 1] as 16-bit numbers."""
+    return (wave * 32767).round().short().numpy().astype("<i2").tobytes()
 
 
 def write_wave(path: Path, wave: Tensor, sample_rate: int) -> None:
