@@ -110,6 +110,20 @@ def test_the_seed_decides_the_samples(model: Vocoder) -> None:
     assert not torch.allclose(first, other, atol=1e-3)
 
 
+def test_a_stream_gives_what_generate_gives(model: Vocoder) -> None:
+    (mel,) = mels(19)
+    whole = model.generate(mel[None], torch.tensor([19]), seeds=[2])[0]
+    pieces = list(model.stream(mel.split(5, dim=1), seed=2))
+    assert torch.equal(torch.cat(pieces), whole)
+
+
+def test_folds_are_as_long_as_the_whole(model: Vocoder) -> None:
+    mel, lengths = padded(mels(90, 200), 0.0)
+    wave = model.generate(mel, lengths, seeds=[1, 2], folds=2)
+    assert wave.shape == (2, 200 * AUDIO.hop_length) and bool(wave.isfinite().all())
+    assert bool((wave[0, 90 * AUDIO.hop_length :] == 0).all())
+
+
 def test_a_saved_model_is_the_same_model(model: Vocoder, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     model.scaler.fit(torch.full((AUDIO.n_mels,), -4.0), torch.full((AUDIO.n_mels,), 2.0))
     torch.save(model.state_dict(), tmp_path / "model.pt")

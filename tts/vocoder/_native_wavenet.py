@@ -24,7 +24,7 @@ from tts.native.functions import exp
 from tts.native.matrices import Floats
 from tts.native.panels import Weights, add_product, lanes_up, panels_up, stored, to_panels
 from tts.native.vectors import N as LANES
-from tts.native.vectors import add, divide, load, maximum, multiply, splat, store, subtract, total
+from tts.native.vectors import add, divide, largest, load, maximum, multiply, splat, store, subtract, total
 from tts.vocoder._distributions import Distribution, Gaussian, Logistics, MuLaw
 from tts.vocoder._stack import RESIDUAL_SCALE
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tts.vocoder.wavenet import WaveNet
 
 _ZERO, _ONE, _TWO, _MINUS_TWO = np.float32(0), np.float32(1), np.float32(2), np.float32(-2)
-_FAR = np.float32(-87)  # exp of less is nothing
+_NEVER = np.float32(-1e30)  # the logit of a class that there is not
 
 
 class Sizes(NamedTuple):
@@ -144,16 +144,17 @@ def choose(logits: Any, at: int, n: int, uniform: Any, powers: Any) -> int:
 
     powers: room for n numbers in whole vectors, and for their sums by vectors.
     """
-    peak, sums = logits[at], -(-n // LANES) * LANES
-    for i in range(1, n):
-        peak = max(peak, logits[at + i])
+    sums = -(-n // LANES) * LANES
     for i in range(n):
-        powers[i] = logits[at + i] - peak
+        powers[i] = logits[at + i]
     for i in range(n, sums):
-        powers[i] = _FAR + _FAR  # padding
-    whole = _ZERO
+        powers[i] = _NEVER
+    peaks = load(powers, 0)
+    for i in range(LANES, n, LANES):
+        peaks = maximum(peaks, load(powers, i))
+    whole, peak = _ZERO, splat(largest(peaks))
     for i in range(0, n, LANES):
-        power = exp(load(powers, i))
+        power = exp(subtract(load(powers, i), peak))
         store(powers, i, power)
         powers[sums + i // LANES] = total(power)
         whole += powers[sums + i // LANES]
