@@ -1,4 +1,4 @@
-"""exp, sigmoid and tanh of eight lanes, for compiled functions; the largest error is about 1e-7."""
+"""exp, sigmoid and tanh of eight or sixteen lanes, for compiled functions; the largest error is about 1e-7."""
 
 from math import factorial, log
 from typing import Any
@@ -9,13 +9,13 @@ from tts.native.compiled import inner
 from tts.native.vectors import (
     add,
     divide,
+    like,
     maximum,
     minimum,
     multiply,
     multiply_add,
     nearest,
     power_of_two,
-    splat,
     subtract,
 )
 
@@ -32,25 +32,25 @@ _T2, _T3, _T4, _T5, _T6 = (np.float32(1 / factorial(n)) for n in range(2, 7))
 @inner
 def exp(x: Any) -> Any:
     """exp(x), for x within about [-87, 88]; beyond, the value at the end."""
-    x = maximum(minimum(x, splat(_HIGHEST)), splat(_LOWEST))
-    n = nearest(multiply(x, splat(_LOG2E)))
-    r = subtract(subtract(x, multiply(n, splat(_LN2_COARSE))), multiply(n, splat(_LN2_REST)))
-    y = multiply_add(r, splat(_T6), splat(_T5))
-    y = multiply_add(y, r, splat(_T4))
-    y = multiply_add(y, r, splat(_T3))
-    y = multiply_add(y, r, splat(_T2))
-    y = multiply_add(y, r, splat(_ONE))
-    y = multiply_add(y, r, splat(_ONE))
+    x = maximum(minimum(x, like(x, _HIGHEST)), like(x, _LOWEST))
+    n = nearest(multiply(x, like(x, _LOG2E)))
+    r = subtract(subtract(x, multiply(n, like(x, _LN2_COARSE))), multiply(n, like(x, _LN2_REST)))
+    y = multiply_add(r, like(x, _T6), like(x, _T5))
+    y = multiply_add(y, r, like(x, _T4))
+    y = multiply_add(y, r, like(x, _T3))
+    y = multiply_add(y, r, like(x, _T2))
+    y = multiply_add(y, r, like(x, _ONE))
+    y = multiply_add(y, r, like(x, _ONE))
     return multiply(y, power_of_two(n))
 
 
 @inner
 def sigmoid(x: Any) -> Any:
     """1 / (1 + exp(-x))."""
-    return divide(splat(_ONE), add(exp(multiply(x, splat(_MINUS))), splat(_ONE)))
+    return divide(like(x, _ONE), add(exp(multiply(x, like(x, _MINUS))), like(x, _ONE)))
 
 
 @inner
 def tanh(x: Any) -> Any:
     """1 - 2 / (exp(2 x) + 1)."""
-    return subtract(splat(_ONE), divide(splat(_TWO), add(exp(multiply(x, splat(_TWO))), splat(_ONE))))
+    return subtract(like(x, _ONE), divide(like(x, _TWO), add(exp(multiply(x, like(x, _TWO))), like(x, _ONE))))

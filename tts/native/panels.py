@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tts.native import Storage
 from tts.native.compiled import inner
 from tts.native.matrices import BLOCK, Floats, add_panel
-from tts.native.vectors import N, add, load_wide, multiply_add, splat_wide, store, widen
+from tts.native.vectors import WIDE, N, add, load_wide, multiply_add, splat_wide, store, widen
 
 Weights = NDArray[np.float32] | NDArray[np.uint16]  # uint16: the bits of float16
 
@@ -27,6 +27,11 @@ _LINE = 64  # bytes of a cache line: vectors that lie across two take twice the 
 def lanes_up(width: int) -> int:
     """The width in whole vectors: of what a product reads."""
     return -(-width // N) * N
+
+
+def wide_up(width: int) -> int:
+    """The width in whole vectors of sixteen."""
+    return -(-width // WIDE) * WIDE
 
 
 def panels_up(width: int) -> int:

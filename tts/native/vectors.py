@@ -263,6 +263,16 @@ def splat_wide(typing: Any, value: Any) -> tuple[Any, Codegen]:
     return wide_lanes(value), _splat(wide_lanes)
 
 
+@intrinsic
+def like(typing: Any, value: Any, number: Any) -> tuple[Any, Codegen]:
+    """One number in as many lanes as `value` has."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _splat(value)(context, builder, signature.return_type(number), arguments[1:])
+
+    return value(value, number), generate
+
+
 def _binary(method: str) -> Codegen:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return getattr(builder, method)(*arguments, flags=_CONTRACT)
@@ -279,19 +289,19 @@ def add(typing: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
 @intrinsic
 def subtract(typing: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
     """A - b."""
-    return lanes(lanes, lanes), _binary("fsub")
+    return a(a, a), _binary("fsub")
 
 
 @intrinsic
 def multiply(typing: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
     """A * b."""
-    return lanes(lanes, lanes), _binary("fmul")
+    return a(a, a), _binary("fmul")
 
 
 @intrinsic
 def divide(typing: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
     """A / b."""
-    return lanes(lanes, lanes), _binary("fdiv")
+    return a(a, a), _binary("fdiv")
 
 
 @intrinsic
@@ -316,13 +326,13 @@ def _choose(comparison: str) -> Codegen:
 @intrinsic
 def maximum(typing: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
     """The larger; b where a is not a number."""
-    return lanes(lanes, lanes), _choose(">")
+    return a(a, a), _choose(">")
 
 
 @intrinsic
 def minimum(typing: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
     """The smaller; b where a is not a number."""
-    return lanes(lanes, lanes), _choose("<")
+    return a(a, a), _choose("<")
 
 
 def _fold(combine: Callable[[Any, Any, Any], Any]) -> Codegen:
@@ -352,8 +362,11 @@ def largest(typing: Any, value: Any) -> tuple[Any, Codegen]:
 
 def _unary(name: str) -> Codegen:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = ir.FunctionType(_FLOATS, [_FLOATS])
-        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+        vector = signature.return_type.vector
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(vector, [vector]), f"{name}.v{vector.count}f32"
+        )
+        return builder.call(function, arguments)
 
     return generate
 
@@ -361,13 +374,13 @@ def _unary(name: str) -> Codegen:
 @intrinsic
 def nearest(typing: Any, value: Any) -> tuple[Any, Codegen]:
     """Every lane's nearest integer, as float32."""
-    return lanes(lanes), _unary("llvm.rint.v8f32")
+    return value(value), _unary("llvm.rint")
 
 
 @intrinsic
 def absolute(typing: Any, value: Any) -> tuple[Any, Codegen]:
     """Every lane without its sign."""
-    return lanes(lanes), _unary("llvm.fabs.v8f32")
+    return value(value), _unary("llvm.fabs")
 
 
 @intrinsic
@@ -375,7 +388,9 @@ def power_of_two(typing: Any, exponent: Any) -> tuple[Any, Codegen]:
     """2 to the power of every lane, an integer in [-126, 127]: it goes straight into the exponent's bits."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        biased = builder.add(builder.fptosi(arguments[0], _INTS), ir.Constant(_INTS, [127] * N))
-        return builder.bitcast(builder.shl(biased, ir.Constant(_INTS, [23] * N)), _FLOATS)
+        count = exponent.vector.count
+        whole = ir.VectorType(_INT, count)
+        biased = builder.add(builder.fptosi(arguments[0], whole), ir.Constant(whole, [127] * count))
+        return builder.bitcast(builder.shl(biased, ir.Constant(whole, [23] * count)), exponent.vector)
 
-    return lanes(lanes), generate
+    return exponent(exponent), generate

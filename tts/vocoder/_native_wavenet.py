@@ -3,8 +3,8 @@
 All layers run on one vector, the stream: the residual channels, and behind them the sum of the skip connections. The
 product that ends a layer adds to both at once. Each layer's past lies in a ring of its own that is read in place.
 
-Parts of a vector are padded to whole vectors of eight, and what a product writes to whole panels of 32, with zeros that
-stay zero.
+Parts of a vector are padded to whole vectors, of sixteen for the gates and eight for others, and what a product writes
+to whole panels of 32, with zeros that stay zero.
 
 Shapes: N bands, F frames, L layers, R residual channels, G gate channels, S skip channels, K kernel size, P parameters
 of all bands of a step.
@@ -22,9 +22,23 @@ from tts.native import Storage
 from tts.native.compiled import compiled, ensure, inner
 from tts.native.functions import exp
 from tts.native.matrices import Floats
-from tts.native.panels import Weights, add_product, lanes_up, panels_up, stored, to_panels
+from tts.native.panels import Weights, add_product, lanes_up, panels_up, stored, to_panels, wide_up
+from tts.native.vectors import (
+    WIDE,
+    add,
+    divide,
+    largest,
+    load,
+    load_wide,
+    maximum,
+    multiply,
+    splat,
+    splat_wide,
+    store,
+    subtract,
+    total,
+)
 from tts.native.vectors import N as LANES
-from tts.native.vectors import add, divide, largest, load, maximum, multiply, splat, store, subtract, total
 from tts.vocoder._distributions import Distribution, Gaussian, Logistics, MuLaw
 from tts.vocoder._stack import RESIDUAL_SCALE
 
@@ -88,12 +102,12 @@ MU_LAW, LOGISTICS, GAUSSIAN = range(3)
 @inner
 def gate(gates: Any, sizes: Any, units: Any) -> None:
     """tanh(a) (1 + tanh(b)) = 2 (1 - A) / ((1 + A) (1 + B)) with A = exp(-2 a), B = exp(-2 b)."""
-    one, minus_two = splat(_ONE), splat(_MINUS_TWO)
-    for j in range(0, sizes.gates, LANES):
-        a = exp(multiply(load(gates, j), minus_two))
-        b = exp(multiply(load(gates, sizes.gates + j), minus_two))
+    one, two, minus_two = splat_wide(_ONE), splat_wide(_TWO), splat_wide(_MINUS_TWO)
+    for j in range(0, sizes.gates, WIDE):
+        a = exp(multiply(load_wide(gates, j), minus_two))
+        b = exp(multiply(load_wide(gates, sizes.gates + j), minus_two))
         below = multiply(add(one, a), add(one, b))
-        store(units, j, divide(multiply(splat(_TWO), subtract(one, a)), below))
+        store(units, j, divide(multiply(two, subtract(one, a)), below))
 
 
 @inner
@@ -260,7 +274,7 @@ def pack(model: "WaveNet", storage: Storage) -> Packed:
     layers = model.stack()
     n_gates, n_residual = layers[0].conv.out_channels // 2, model.input.out_channels
     draw = _draw(model.distribution)
-    residual, gates = lanes_up(n_residual), lanes_up(n_gates)
+    residual, gates = lanes_up(n_residual), wide_up(n_gates)
     skip = panels_up(model.skip.out_channels)
     sizes = Sizes(
         bands=model.n_bands,
