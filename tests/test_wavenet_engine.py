@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tts import native
 from tts.settings import AudioConfig
-from tts.vocoder import _generation, wavenet
+from tts.vocoder import _generation, _native_wavenet, wavenet
 from tts.vocoder._engines import TorchEngine, compiled_engines
 from tts.vocoder._generation import Piece, _joined, cut
 from tts.vocoder._linear_prediction import LinearPrediction, _solve
@@ -231,11 +231,19 @@ def test_folds_are_cut_at_pauses():
     assert first.last == second.first + _generation.FADE
 
 
-def test_without_compiled_loops_torch_speaks_and_says_so_once(monkeypatch):
+def fail_to_compile(*arguments):
+    raise ValueError("LLVM has no such instruction")
+
+
+@pytest.mark.parametrize("broken", ["import", "compiler"])
+def test_without_compiled_loops_torch_speaks_and_says_so_once(monkeypatch, broken):
     model, mel = calm(output="gaussian", lpc_order=4), random_mel(12)
     expected = speak(model, mel)
     monkeypatch.setattr(native, "_reasons", [])
-    monkeypatch.setitem(sys.modules, "tts.vocoder._native_wavenet", None)
+    if broken == "import":
+        monkeypatch.setitem(sys.modules, "tts.vocoder._native_wavenet", None)
+    else:
+        monkeypatch.setattr(_native_wavenet, "ensure", fail_to_compile)
     with pytest.warns(RuntimeWarning, match="without compiled loops") as told:
         again = speak(model, mel)
     assert len(told) == 1
