@@ -5,6 +5,7 @@ import json
 import pickle
 import re
 import tarfile
+import warnings
 from pathlib import Path
 
 import pytest
@@ -233,10 +234,11 @@ def test_every_published_form_is_the_same_generator(tmp_path, form, name):
 
 def test_half_precision_is_read_and_spoken_in_full(tmp_path):
     path = published(tmp_path)
-    save_file({name: tensor.half() for name, tensor in normalised(generator()).items()}, path)
+    halved = {name: tensor.half() for name, tensor in normalised(generator()).items()}
+    save_file(halved, path)
     loaded = load_published(path, None, AUDIO)
-    assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
-    torch.testing.assert_close(loaded(some_mel()), generator()(some_mel()), atol=2e-2, rtol=0)
+    save_file({name: tensor.float() for name, tensor in halved.items()}, path)
+    assert torch.equal(loaded(some_mel()), load_published(path, None, AUDIO)(some_mel()))
 
 
 def test_the_json_is_found_beside_the_checkpoint_or_given(tmp_path):
@@ -366,8 +368,11 @@ def test_a_checkpoint_that_needs_a_pickle_is_refused_with_the_reason(tmp_path):
             with pytest.raises(CheckpointError, match=said.format(needed)):
                 load_published(path, None, AUDIO)
     path.write_bytes(pickle.dumps({"generator": Program()}))
-    with pytest.raises(CheckpointError, match="other pickles are refused: reading one runs"):
-        load_published(path, None, AUDIO)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with pytest.raises(CheckpointError, match="other pickles are refused: reading one runs"):
+            load_published(path, None, AUDIO)
+    assert not warned
     with tarfile.open(path, "w") as tar:
         tar.add(tmp_path / "config.json", "storages")
     with pytest.raises(CheckpointError, match="is a tar archive, which cannot be read safely; if you trust it"):
@@ -387,9 +392,10 @@ def test_a_damaged_checkpoint_or_one_of_something_else(tmp_path):
         CheckpointError, match='no state dict, neither as such nor under "generator"; its keys are optim, '
     ):
         load_published(path, None, AUDIO)
-    torch.save([torch.ones(1)], path)
-    with pytest.raises(CheckpointError, match="no state dict"):
-        load_published(path, None, AUDIO)
+    for content in ([torch.ones(1)], {"generator": {"conv_pre.bias": torch.ones(16), "steps": 3}}):
+        torch.save(content, path)
+        with pytest.raises(CheckpointError, match="no state dict"):
+            load_published(path, None, AUDIO)
     other = published(tmp_path)
     other.write_bytes(other.read_bytes()[:99])
     with pytest.raises(CheckpointError, match="damaged or no safetensors file"):
