@@ -421,6 +421,8 @@ def test_a_voice_speaks_with_a_published_generator(trained, for_the_toy_voice):
     model = load_published(for_the_toy_voice, None, synthesizer.audio)
     for mel, wave in zip(mels, synthesizer.vocode(mels, seeds=[0, 1]), strict=True):
         torch.testing.assert_close(wave, model(mel[None])[0].detach(), atol=1e-6, rtol=0)
+    with pytest.raises(CheckpointError, match="give them with checkpoint=FILE"):
+        Synthesizer.load(trained, vocoder="hifigan")
 
 
 def test_the_command_line(trained, for_the_toy_voice, tmp_path, monkeypatch, capsys):

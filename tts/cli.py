@@ -203,10 +203,8 @@ def synthesize(arguments: Sequence[str]) -> int:
 
     files = {name: Path(options[name]) for name in ("checkpoint", "config") if name in options}
     synthesizer = Synthesizer.load(voice, vocoder=options.get("vocoder", ""), device=device, **files)
-    if files:
-        say(f"{voice}: speaking with the HiFi-GAN of {files['checkpoint']}")
-    elif not synthesizer.vocoder.trainable:
-        say(f"{voice}: speaking with Griffin-Lim" + ("" if "vocoder" in options else ", it has no trained vocoder yet"))
+    if not synthesizer.vocoder.trainable:
+        say(f"{voice}: speaking with {_stand_in(options)}")
     speech = synthesizer.speak(text, speaker=options.get("speaker", ""), seed=seed, rate=rate, progress=progress_line())
     if len(synthesizer.speakers) > 1 and "speaker" not in options:
         say(
@@ -233,6 +231,13 @@ def _check_vocoder(options: dict[str, str]) -> None:
     for given in ("checkpoint", "config"):
         if given in options and name != "hifigan":
             raise ConfigError(f"{given}={options[given]} goes with vocoder=hifigan; add that, or leave it out")
+
+
+def _stand_in(options: dict[str, str]) -> str:
+    """Who speaks in place of a vocoder of the voice's own."""
+    if options.get("vocoder") == "hifigan":
+        return f"the HiFi-GAN of {options['checkpoint']}"
+    return "Griffin-Lim" if "vocoder" in options else "Griffin-Lim, it has no trained vocoder yet"
 
 
 def _tell(speech: "Speech") -> None:
