@@ -58,6 +58,8 @@ Speak a text with a trained voice.
   seed=0              another seed, another reading; the same seed, the same samples
   rate=1.0            speaking rate, 0.5 to 2.0: 1.1 is a tenth faster
   vocoder=griffin_lim speak without the trained vocoder: quick, less natural
+  vocoder=hifigan checkpoint=FILE [config=FILE.json]  speak with a published HiFi-GAN generator for the voice's mels:
+                      safetensors or a state dict saved by torch; its JSON is looked for beside it
   device=cpu          or cuda
   plot=true           also write a picture of each sentence's mel and alignment beside out
   times=words.srt     when each word is spoken: .srt, .json, or .TextGrid for Praat
@@ -87,7 +89,22 @@ The whole chain in minutes: a corpus spoken by espeak-ng, both halves trained on
   python -m tts demo [key=value ...]   keys as in `python train.py recipe=demo`"""
 
 INTERRUPTED = 128 + signal.SIGINT
-OPTIONS = ("voice", "speaker", "out", "seed", "rate", "vocoder", "device", "plot", "times", "report", "file")
+OPTIONS = (
+    "voice",
+    "speaker",
+    "out",
+    "seed",
+    "rate",
+    "vocoder",
+    "checkpoint",
+    "config",
+    "device",
+    "plot",
+    "times",
+    "report",
+    "file",
+)
+VOCODERS = ("griffin_lim", "hifigan")  # that speak without being a voice's own
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -170,8 +187,7 @@ def synthesize(arguments: Sequence[str]) -> int:
         raise ConfigError(f"out={out}: the name must end in .wav or .flac")
     for path in (out, *(Path(options[name]) for name in ("times", "report") if name in options)):
         check_writable(path)
-    if options.get("vocoder", "griffin_lim") != "griffin_lim":
-        raise ConfigError(f"vocoder={options['vocoder']}: griffin_lim, or leave it out for the voice's own")
+    _check_vocoder(options)
     from tts.runs import newest_voice
     from tts.word_times import writer_for
 
@@ -185,9 +201,10 @@ def synthesize(arguments: Sequence[str]) -> int:
     from tts.speakers import list_speakers
     from tts.synthesis import Synthesizer
 
-    synthesizer = Synthesizer.load(voice, vocoder=options.get("vocoder", ""), device=device)
+    files = {name: Path(options[name]) for name in ("checkpoint", "config") if name in options}
+    synthesizer = Synthesizer.load(voice, vocoder=options.get("vocoder", ""), device=device, **files)
     if not synthesizer.vocoder.trainable:
-        say(f"{voice}: speaking with Griffin-Lim" + ("" if "vocoder" in options else ", it has no trained vocoder yet"))
+        say(f"{voice}: speaking with {_stand_in(options)}")
     speech = synthesizer.speak(text, speaker=options.get("speaker", ""), seed=seed, rate=rate, progress=progress_line())
     if len(synthesizer.speakers) > 1 and "speaker" not in options:
         say(
@@ -200,6 +217,27 @@ def synthesize(arguments: Sequence[str]) -> int:
         _plot(out, speech)
     say(f"{out}: {speech.seconds:.2f} s, real-time factor {speech.rtf:.2f}")
     return 0
+
+
+def _check_vocoder(options: dict[str, str]) -> None:
+    """Refuse a vocoder that there is not, and files that go with another one. Raises ConfigError."""
+    name = options.get("vocoder", "")
+    if name and name not in VOCODERS:
+        raise ConfigError(
+            f"vocoder={name}: one of {', '.join(VOCODERS)}{nearest(name, VOCODERS)}; leave it out for the voice's own"
+        )
+    if name == "hifigan" and "checkpoint" not in options:
+        raise ConfigError("vocoder=hifigan speaks with published weights: give them with checkpoint=FILE")
+    for given in ("checkpoint", "config"):
+        if given in options and name != "hifigan":
+            raise ConfigError(f"{given}={options[given]} goes with vocoder=hifigan; add that, or leave it out")
+
+
+def _stand_in(options: dict[str, str]) -> str:
+    """Who speaks in place of a vocoder of the voice's own."""
+    if options.get("vocoder") == "hifigan":
+        return f"the HiFi-GAN of {options['checkpoint']}"
+    return "Griffin-Lim" if "vocoder" in options else "Griffin-Lim, it has no trained vocoder yet"
 
 
 def _tell(speech: "Speech") -> None:
