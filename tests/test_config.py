@@ -211,7 +211,7 @@ def test_the_stored_recipe_keeps_all_stages(tmp_path, monkeypatch):
 
 def test_components_are_the_files_of_their_folder():
     assert {"location_sensitive", "dynamic_convolution"} <= set(component_names("tts.acoustic.attention"))
-    assert {"wavenet", "griffin_lim"} == set(component_names("tts.vocoder"))
+    assert {"wavenet", "griffin_lim", "hifigan"} == set(component_names("tts.vocoder"))
     assert component_names("tts.acoustic") == ["tacotron2"]
 
 

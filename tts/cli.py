@@ -63,6 +63,8 @@ Speak a text with a trained voice.
   folds=2             the vocoder makes so many parts of a sentence side by side, on as many cores; another number,
                       other samples
   vocoder=griffin_lim speak without the trained vocoder: quick, less natural
+  vocoder=hifigan checkpoint=FILE [config=FILE.json]  speak with a published HiFi-GAN generator for the voice's mels:
+                      safetensors or a state dict saved by torch; its JSON is looked for beside it
   device=cpu          or cuda
   plot=true           also write a picture of each sentence's mel and alignment beside out
   times=words.srt     when each word is spoken: .srt, .json, or .TextGrid for Praat
@@ -92,9 +94,25 @@ The whole chain in minutes: a corpus spoken by espeak-ng, both halves trained on
   python -m tts demo [key=value ...]   keys as in `python train.py recipe=demo`"""
 
 INTERRUPTED = 128 + signal.SIGINT
-OPTIONS = ("voice", "speaker", "out", "seed", "rate", "vocoder", "device", "plot", "times", "report", "file", "folds")
+OPTIONS = (
+    "voice",
+    "speaker",
+    "out",
+    "seed",
+    "rate",
+    "vocoder",
+    "checkpoint",
+    "config",
+    "device",
+    "plot",
+    "times",
+    "report",
+    "file",
+    "folds",
+)
 # What goes with out=-: the other options need the whole speech.
-STREAMED = ("voice", "speaker", "out", "seed", "rate", "vocoder", "device", "file")
+STREAMED = ("voice", "speaker", "out", "seed", "rate", "vocoder", "checkpoint", "config", "device", "file")
+VOCODERS = ("griffin_lim", "hifigan")  # that speak without being a voice's own
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -177,8 +195,7 @@ def synthesize(arguments: Sequence[str]) -> int:
         raise ConfigError("folds=0: at least 1, which is the whole")
     picture = true_or_false(options.get("plot", "false"), "plot")
     _check_outputs(out, options)
-    if options.get("vocoder", "griffin_lim") != "griffin_lim":
-        raise ConfigError(f"vocoder={options['vocoder']}: griffin_lim, or leave it out for the voice's own")
+    _check_vocoder(options)
     voice = _voice(options)
     synthesizer = _load(voice, options)
     speaker = options.get("speaker", "")
@@ -235,9 +252,10 @@ def _load(voice: Path, options: dict[str, str]) -> "Synthesizer":
     check_device(device)
     from tts.synthesis import Synthesizer
 
-    synthesizer = Synthesizer.load(voice, vocoder=options.get("vocoder", ""), device=device)
+    files = {name: Path(options[name]) for name in ("checkpoint", "config") if name in options}
+    synthesizer = Synthesizer.load(voice, vocoder=options.get("vocoder", ""), device=device, **files)
     if not synthesizer.vocoder.trainable and options.get("out") != "-":
-        say(f"{voice}: speaking with Griffin-Lim" + ("" if "vocoder" in options else ", it has no trained vocoder yet"))
+        say(f"{voice}: speaking with {_stand_in(options)}")
     return synthesizer
 
 
@@ -250,6 +268,27 @@ def _stream(waves: Iterator["Tensor"], sample_rate: int) -> int:
         to.write((wave_header(sample_rate) if place == 0 else b"") + to_pcm(wave))
         to.flush()
     return 0
+
+
+def _check_vocoder(options: dict[str, str]) -> None:
+    """Refuse a vocoder that there is not, and files that go with another one. Raises ConfigError."""
+    name = options.get("vocoder", "")
+    if name and name not in VOCODERS:
+        raise ConfigError(
+            f"vocoder={name}: one of {', '.join(VOCODERS)}{nearest(name, VOCODERS)}; leave it out for the voice's own"
+        )
+    if name == "hifigan" and "checkpoint" not in options:
+        raise ConfigError("vocoder=hifigan speaks with published weights: give them with checkpoint=FILE")
+    for given in ("checkpoint", "config"):
+        if given in options and name != "hifigan":
+            raise ConfigError(f"{given}={options[given]} goes with vocoder=hifigan; add that, or leave it out")
+
+
+def _stand_in(options: dict[str, str]) -> str:
+    """Who speaks in place of a vocoder of the voice's own."""
+    if options.get("vocoder") == "hifigan":
+        return f"the HiFi-GAN of {options['checkpoint']}"
+    return "Griffin-Lim" if "vocoder" in options else "Griffin-Lim, it has no trained vocoder yet"
 
 
 def _tell(speech: "Speech") -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tts.audio.rate import change_rate
-from tts.checkpoint import find_half, load_acoustic, load_vocoder
+from tts.checkpoint import Half, find_half, load_acoustic, load_vocoder
 from tts.decoding import TRIES, Decoded, Decoder, Encoded, Lengths, device_of, text_seed
 from tts.errors import CheckpointError, NothingToSayError
 from tts.interfaces import AcousticModel, StopReason, Vocoder
@@ -117,8 +117,23 @@ class Synthesizer:
         self.speakers = tuple(speakers)
 
     @classmethod
-    def load(cls, voice: Path, *, vocoder: str = "", device: str = "cpu") -> "Synthesizer":
-        """Load a run folder. Without a trained vocoder, or with vocoder="griffin_lim", Griffin-Lim speaks.
+    def load(
+        cls,
+        voice: Path,
+        *,
+        vocoder: str = "",
+        checkpoint: Path | None = None,
+        config: Path | None = None,
+        device: str = "cpu",
+    ) -> "Synthesizer":
+        """Load a run folder.
+
+        Args:
+            voice: the run folder.
+            vocoder: "griffin_lim", "hifigan", or empty: the voice's own, and Griffin-Lim where it has none.
+            checkpoint: of "hifigan": a published generator.
+            config: of "hifigan": its JSON; None: the one beside the checkpoint.
+            device: for torch.
 
         Raises:
             CheckpointError: if a half is missing or foreign, or the two disagree on what a mel is.
@@ -132,16 +147,10 @@ class Synthesizer:
             )
             raise CheckpointError(f"{voice} holds no trained acoustic model; train one: {hint}")
         half = load_acoustic(path)
-        other = None if vocoder == "griffin_lim" else find_half(voice, "vocoder")
-        spoken_by: Vocoder
-        if other is None:
-            from tts.vocoder import griffin_lim
-
-            spoken_by = griffin_lim.build(griffin_lim.Config(), audio=half.recipe.audio)
+        if vocoder == "hifigan":
+            spoken_by = _published(checkpoint, config, half.recipe.audio)
         else:
-            vocoder_half = load_vocoder(other)
-            check_contracts(half.recipe.audio, path, vocoder_half.recipe.audio, other)
-            spoken_by = vocoder_half.model
+            spoken_by = _own_vocoder(None if vocoder == "griffin_lim" else find_half(voice, "vocoder"), half)
         frontend = Frontend(half.recipe.text, symbols=half.symbols)
         return cls(
             half.model.to(device),
@@ -303,6 +312,26 @@ class Synthesizer:
             else:
                 waiting += reversed([*((part, ",") for part in parts[:-1]), (parts[-1], end)])
         return encoded, unspoken
+
+
+def _own_vocoder(path: Path | None, acoustic: Half[AcousticModel]) -> Vocoder:
+    """The voice's trained vocoder at `path`; None: Griffin-Lim."""
+    if path is None:
+        from tts.vocoder import griffin_lim
+
+        return griffin_lim.build(griffin_lim.Config(), audio=acoustic.recipe.audio)
+    half = load_vocoder(path)
+    check_contracts(acoustic.recipe.audio, acoustic.path, half.recipe.audio, path)
+    return half.model
+
+
+def _published(checkpoint: Path | None, config: Path | None, audio: AudioConfig) -> Vocoder:
+    """A published HiFi-GAN generator."""
+    from tts.vocoder._published import load_published
+
+    if checkpoint is None:
+        raise CheckpointError("vocoder=hifigan speaks with published weights: give them with checkpoint=FILE")
+    return load_published(checkpoint, config, audio)
 
 
 def check_contracts(mine: AudioConfig, mine_path: Path, theirs: AudioConfig, theirs_path: Path) -> None:

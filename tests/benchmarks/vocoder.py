@@ -4,7 +4,7 @@ Speed is the best of several rounds, all measured in turns, in seconds for which
 another program on the machine spoils little. What runs on two cores is measured by the clock on the wall.
 
   full band     20 layers of 64 channels (gate 128, skip 64), kernel 2, 8-bit mu-law at 22,050 Hz
-  multi-band    12 layers of 64 channels, 4 bands, Gaussian
+  multi-band    configs/vocoder/wavenet_bands.yaml
 
 The floors: weights are read once a step, and multiplied once. A floor is the time of the slower of the two, were
 nothing else to be done: reading an array of their size again and again, and multiplying from the innermost cache.
@@ -29,6 +29,7 @@ from _plain_wavenet import plain_loss
 from torch import Tensor
 
 from tts.batch import VocoderBatch
+from tts.config import load_recipe
 from tts.native import Storage
 from tts.native.compiled import inner
 from tts.native.panels import add_product, stored, to_panels
@@ -41,7 +42,8 @@ from tts.vocoder.wavenet import Config, WaveNet, build
 AUDIO = AudioConfig()
 CHANNELS = {"residual_channels": 64, "gate_channels": 64, "skip_channels": 64, "condition_channels": 64}
 FULL = Config(n_layers=20, n_cycles=2, output="mu_law", **CHANNELS)
-MULTIBAND = Config(n_layers=12, n_cycles=2, n_bands=4, output="gaussian", pre_emphasis=0.85, **CHANNELS)
+MULTIBAND = load_recipe("demo", ["vocoder=wavenet_bands"]).vocoder
+assert isinstance(MULTIBAND, Config)
 BATCH, FRAMES = 4, 24  # of training; frames that count in the loss
 STORAGES: dict[str, Storage] = {"fp32": "float32", "half": "half"}
 # By which each figure is judged; "at least" where more is better.

@@ -33,6 +33,8 @@ def carry_out(plan: Plan, say: Say) -> bool:
 def _stages(plan: Plan, say: Say) -> bool:
     recipe, run, stages = plan.recipe, plan.run, plan.recipe.stages
     frontend = Frontend(recipe.text)
+    # Asked before the hours that come first: a vocoder that does not fit the mel contract is refused here.
+    has_vocoder_to_train = "vocoder" in stages and build_vocoder(recipe).trainable
     starts = find_starts(recipe, run, frontend.symbols, say)
     if "prepare" in stages:
         corpus = importlib.import_module(f"tts.corpora.{recipe.data.corpus}")
@@ -50,10 +52,9 @@ def _stages(plan: Plan, say: Say) -> bool:
         recipe, run, "acoustic", say, lambda: fit_acoustic(recipe, run, prepared, frontend, starts.acoustic, say)
     ):
         return False
-    if "vocoder" in stages and not build_vocoder(recipe).trainable:
+    if "vocoder" in stages and not has_vocoder_to_train:
         say(f"vocoder: {recipe.vocoder.name} has nothing to train")
-        return True
-    return "vocoder" not in stages or _train(
+    return not has_vocoder_to_train or _train(
         recipe, run, "vocoder", say, lambda: fit_vocoder(recipe, run, prepared, starts.vocoder, say)
     )
 
