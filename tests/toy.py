@@ -29,6 +29,8 @@ SMALL = [
     "trainer.acoustic.reduction={0: 4, 4: 3}",
     "trainer.vocoder.batch_size=2",
     "trainer.vocoder.segment_frames=6",
+    "trainer.vocoder.spoken=2",
+    "trainer.vocoder.spoken_seconds=0.3",
     "data.workers=1",
     "data.held_out=2",
 ]
