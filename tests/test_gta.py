@@ -2,8 +2,10 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -11,15 +13,15 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tts.checkpoint import find_half, find_trained, load_acoustic, read_facts
 from tts.cli import main
+from tts.data import datasets
 from tts.data.cache import load_mel, load_wave
 from tts.data.manifest import load_prepared
-from tts.data.pauses import most_spoken, quiet_frames
 from tts.runs import read_recipe
 from tts.settings import VocoderStage
 from tts.synthesis import Synthesizer
 from tts.text.frontend import Frontend
-from tts.training import gta
-from tts.training.vocoder import read_passages
+from tts.training import gta, vocoder
+from tts.training.warm_start import find_starts
 
 UNALIGNED = "clip03"
 SMALL = ["batch_size=2", "segment_frames=6", "spoken=2", "spoken_seconds=0.3", "learning_rate=0.01", "warmup_steps=1"]
@@ -116,7 +118,10 @@ def test_the_stage_leaves_mels_a_report_and_a_vocoder_that_speaks(tuned, tmp_pat
     assert find_half(tuned, "acoustic") == tuned / "acoustic" / "best.safetensors"
     log = EventAccumulator(str(tuned / "tensorboard" / "gta")).Reload()
     assert {"val/copy_mel_distance", "val/griffin_lim_mel_distance", "val/bits"} <= set(log.Tags()["scalars"])
-    assert sum(tag.endswith("/griffin_lim") for tag in log.Tags()["audio"]) == 2
+    assert [event.step for event in log.Scalars("val/griffin_lim_mel_distance")] == [2, 4]
+    references = [tag for tag in log.Tags()["audio"] if tag.endswith("/griffin_lim")]
+    assert [len(log.Audio(tag)) for tag in references] == [1, 1]  # made once, and heard beside two copies of each
+    assert len(log.Audio(references[0].removesuffix("/griffin_lim"))) == 2
 
 
 def test_what_is_said(run, lenient, capsys):
@@ -210,6 +215,27 @@ def test_interrupted_mels_are_gone_on_with(run, lenient, monkeypatch, capsys):
     assert len(mel_files(run)) == 12
 
 
+def test_only_the_mels_of_aligned_clips_are_learned_from(again, monkeypatch):
+    read: set[Path] = set()
+
+    def load(path, *part):
+        read.add(path)
+        return load_mel(path, *part)
+
+    monkeypatch.setattr(datasets, "load_mel", load)
+    assert main(arguments(again, 24)) == 0
+    unaligned = next(clip for clip in prepared_of(again).clips if clip.id == UNALIGNED)
+    half = gta.fingerprint(again / "acoustic" / "best.safetensors")
+    mels = {again / "gta" / "mels" / name for name in mel_files(again)}
+    assert read == mels - {again / "gta" / "mels" / f"{gta._key(half, unaligned)}.safetensors"}
+
+
+def test_another_run_starts_from_the_vocoder_as_its_own_stage_trained_it(tuned, tmp_path):
+    recipe = replace(read_recipe(tuned), init_from=str(tuned), stages=["vocoder"])
+    starts = find_starts(recipe, tmp_path / "new", (), lambda line: None)
+    assert starts.vocoder.path == tuned / "vocoder" / "best.safetensors"
+
+
 def test_resumed_equals_straight_through(run, tuned, lenient):
     assert main(arguments(run, 2, every=2)) == 0
     assert main(arguments(run, 4, every=2)) == 0
@@ -233,7 +259,9 @@ def test_an_acoustic_half_that_is_not_aligned_is_refused_and_what_speaks_is_kept
     speaks = find_half(again, "vocoder").read_bytes()
     assert main(arguments(again)) == 2
     said = capsys.readouterr().err
-    assert re.search(r"attention is not aligned in 12 of 12 clips, e\.g\. clip00 \(attention is \w+: focus", said)
+    assert re.search(
+        r"attention is not aligned in 12 of 12 clips, with .*, e\.g\. clip00 \(attention is \w+: focus", said
+    )
     assert f"train it on: python train.py recipe={again} stages=[acoustic] trainer.acoustic.max_steps=" in said
     assert "- left out because attention is not aligned: 12\n" in (again / "gta" / "report.md").read_text()
     assert find_half(again, "vocoder").read_bytes() == speaks
@@ -252,18 +280,32 @@ def test_a_missing_half_is_named_with_the_command_that_trains_it(run, half, caps
     assert said in capsys.readouterr().err
 
 
-def test_passages_are_read_where_somebody_speaks(run):
+def test_passages_are_read_where_somebody_speaks(run, monkeypatch):
     prepared, audio = prepared_of(run), prepared_of(run).audio
-    passages = read_passages(prepared.clips, VocoderStage(spoken=3, spoken_seconds=0.3), audio)
+    # A toy is never silent: here, the third frame is said to be the first that is spoken.
+    monkeypatch.setattr(vocoder, "quiet_frames", lambda mel, audio: np.arange(mel.shape[1]) < 2)
+    passages = vocoder.read_passages(prepared.clips, VocoderStage(spoken=3, spoken_seconds=0.3), audio)
     assert [passage.id for passage in passages] == ["clip00", "clip04", "clip08"]
+    n_frames, hop = round(0.3 / audio.frame_seconds), audio.hop_length
     for passage, clip in zip(passages, prepared.clips[::4], strict=True):
-        mel, hop = load_mel(clip.cache_file), audio.hop_length
-        start, end = most_spoken(quiet_frames(mel, audio), round(0.3 / audio.frame_seconds))
-        assert torch.equal(passage.mel, mel[:, start:end])
-        wave = load_wave(clip.cache_file, start * hop)
-        assert torch.equal(passage.wave[: len(wave)], wave[: len(passage.wave)])
-    long = read_passages(prepared.clips[:1], VocoderStage(spoken=9, spoken_seconds=60), audio)
-    assert [len(passage.wave) for passage in long] == [prepared.clips[0].n_frames * audio.hop_length]
+        assert torch.equal(passage.mel, load_mel(clip.cache_file)[:, 2 : 2 + n_frames])
+        assert torch.equal(passage.wave, load_wave(clip.cache_file)[2 * hop : (2 + n_frames) * hop])
+    (long,) = vocoder.read_passages(prepared.clips[:1], VocoderStage(spoken=9, spoken_seconds=60), audio)
+    assert len(long.wave) == prepared.clips[0].n_frames * hop
+
+
+def test_a_vocoder_that_is_not_the_recipes_is_refused(run, lenient, capsys):
+    (run / "vocoder" / "last.ckpt").unlink()
+    assert main([*arguments(run), "vocoder.skip_channels=12"]) == 2
+    assert "is another vocoder than the recipe of" in (said := capsys.readouterr().err)
+    assert said.endswith("take its own: vocoder.skip_channels=8\n")
+
+
+def test_without_a_held_out_clip_there_is_nothing_to_judge_by(run, monkeypatch, capsys):
+    held_out = {clip.id for clip in prepared_of(run).split("held_out")}
+    monkeypatch.setattr(gta, "trouble_of", lambda *args: "stalled for 2.0 s" if args[2].id in held_out else "")
+    assert main(arguments(run)) == 2
+    assert "attention is not aligned in 2 of 12 clips, with all that are held out, e.g. " in capsys.readouterr().err
 
 
 def test_clips_of_speakers_the_model_does_not_know_are_refused(run):

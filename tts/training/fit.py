@@ -136,7 +136,8 @@ def fit_gta(recipe: Recipe, run: Path, prepared: Prepared, vocoder: Path, mels: 
     torch.manual_seed(recipe.seed)
     half = load_vocoder(vocoder)
     if changed := differences(recipe.vocoder, half.recipe.vocoder):
-        raise CheckpointError(f"{vocoder} has another vocoder.{', vocoder.'.join(changed)} than the recipe of {run}")
+        keys = " ".join(f"vocoder.{key}={getattr(half.recipe.vocoder, key)}" for key in changed)
+        raise CheckpointError(f"{vocoder} is another vocoder than the recipe of {run} asks for; take its own: {keys}")
     model = half.model.train()
     task = _vocoder_task(recipe, model, stage, mels.split("held_out"), "gta")
     task.to(device_of_training(recipe.trainer.accelerator))

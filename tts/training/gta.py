@@ -39,6 +39,7 @@ from tts.synthesis import check_contracts
 
 VERSION = 1  # of what is done to a clip; a change here makes every mel anew
 FOLDER = "gta"  # in the run
+SPLITS: tuple[Split, ...] = ("train", "held_out")
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,7 @@ def write_mels(
             bar.update()
     left_out = [LeftOut(clip, reason) for clip in prepared.clips if (reason := troubles[clip.id])]
     write_text(run / FOLDER / "report.md", _report(half.path, prepared, left_out))
-    splits: tuple[Split, ...] = ("train", "held_out")
-    clips = {split: [_made(clip, paths) for clip in prepared.split(split) if not troubles[clip.id]] for split in splits}
+    clips = {split: [_made(clip, paths) for clip in prepared.split(split) if not troubles[clip.id]] for split in SPLITS}
     mels = Mels(made_from, clips, left_out)
     if len(left_out) > max_unaligned * len(prepared.clips) or not all(clips.values()):
         raise CheckpointError(_not_ready(run, half, prepared, left_out))
@@ -232,9 +232,11 @@ def _report(acoustic: Path, prepared: Prepared, left_out: Sequence[LeftOut]) -> 
 
 
 def _not_ready(run: Path, half: Half[AcousticModel], prepared: Prepared, left_out: Sequence[LeftOut]) -> str:
-    step = half.facts.get("step", 0)
+    step, lost = half.facts.get("step", 0), {one.clip.id for one in left_out}
+    which = ", with all that are held out" if lost.issuperset(clip.id for clip in prepared.split("held_out")) else ""
     return (
-        f"attention is not aligned in {len(left_out)} of {len(prepared.clips)} clips, e.g. {left_out[0].clip.id} "
-        f"({left_out[0].reason}); all of them: {run / FOLDER / 'report.md'}. The acoustic half is not trained enough; "
+        f"attention is not aligned in {len(left_out)} of {len(prepared.clips)} clips{which}, e.g. "
+        f"{left_out[0].clip.id} ({left_out[0].reason}); all of them: {run / FOLDER / 'report.md'}. "
+        "The acoustic half is not trained enough; "
         f"train it on: python train.py recipe={run} stages=[acoustic] trainer.acoustic.max_steps={max(1000, 2 * step)}"
     )
