@@ -28,6 +28,8 @@ def run(tmp_path):
     led = {f"val/teacher_forced/{what}": [0.2, 0.9] for what in ("focus", "coverage", "entropy")}
     log(folder, "acoustic", led | {"val/free_running/focus": [0.1, 0.8]})
     log(folder, "vocoder", {"train/bits": [8, 6, 5], "train/total": [8, 6, 5], "val/copy_mel_distance": [0.9, 0.7]})
+    log(folder, "vocoder", {"val/griffin_lim_mel_distance": [0.1, 0.1]})
+    log(folder, "gta", {"val/copy_mel_distance": [0.6, 0.5]})
     return folder
 
 
@@ -46,7 +48,10 @@ def test_what_is_logged_is_drawn_once_and_what_is_not_is_left_out(run):
     runs = {"x": read_curves(run)}
     assert titles(losses(runs)) == ["acoustic: mel", "acoustic: total", "vocoder: bits"]
     assert titles(health(runs)) == ["focus", "coverage", "entropy"]
-    assert titles(failures(runs)) == ["failures", "failures: skip", "stopped", "wer", "vocoder: copy_mel_distance"]
+    measured = failures(runs)
+    copies = ["vocoder: copy_mel_distance", "gta: copy_mel_distance"]
+    assert titles(measured) == ["failures", "failures: skip", "stopped", "wer", *copies]
+    assert [line.label for line in measured[4].lines] == ["x", "x Griffin-Lim"]
     drawn = [len(panel.lines) for panel in (*losses(runs), *health(runs))]
     assert drawn == [2, 1, 1, 2, 1, 1]  # mel has a validation; focus was measured in both modes
 

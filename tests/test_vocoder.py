@@ -97,11 +97,12 @@ def plain_units(hidden: Tensor, condition: Tensor, weights: StackWeights, dilati
     """The layers as the paper draws them, with torch's own convolution."""
     hidden, units = hidden.transpose(1, 2), []
     for i, dilation in enumerate(dilations):
-        taps = weights.taps[i].permute(2, 1, 0)
+        taps = weights.taps[i].permute(1, 3, 2, 0).flatten(0, 1)  # (2 G, R, K)
         made = torch.nn.functional.conv1d(
             torch.nn.functional.pad(hidden, ((taps.shape[2] - 1) * dilation, 0)), taps, dilation=dilation
         )
-        made = made + condition[:, :, i].repeat_interleave(hidden.shape[2] // condition.shape[1], 1).transpose(1, 2)
+        both = torch.cat([condition[i, 0], condition[i, 1]], dim=2)  # (B, T_mel, 2 G)
+        made = made + both.repeat_interleave(hidden.shape[2] // both.shape[1], 1).transpose(1, 2)
         tanh, sigmoid = made.chunk(2, dim=1)
         units.append(tanh.tanh() * sigmoid.sigmoid())
         if i < len(weights.residual):
@@ -119,8 +120,8 @@ def test_the_layers_and_their_gradients_are_those_of_convolutions(kernel_size: i
         torch.randn(*shape, dtype=torch.double, requires_grad=True)
         for shape in (
             (2, 24, 3),
-            (2, 4, len(dilations), 10),
-            (len(dilations), kernel_size, 3, 10),
+            (len(dilations), 2, 2, 4, 5),
+            (len(dilations), kernel_size, 2, 3, 5),
             (len(dilations) - 1, 5, 3),
         )
     ]

@@ -30,6 +30,8 @@ SMALL = [
     "trainer.acoustic.frames_heard={0: 1, 2: 0.5, 4: 0}",
     "trainer.vocoder.batch_size=2",
     "trainer.vocoder.segment_frames=6",
+    "trainer.vocoder.spoken=2",
+    "trainer.vocoder.spoken_seconds=0.3",
     "data.workers=1",
     "data.held_out=2",
 ]

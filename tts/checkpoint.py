@@ -1,9 +1,9 @@
 """What a voice on disk holds, and loading it with a clear refusal.
 
-A run folder holds `acoustic/best.safetensors`, `acoustic/last.safetensors` and the same for the vocoder. Each is
-complete in itself: averaged weights, the resolved recipe, the tables of symbols and speakers, and facts (steps,
-alignment, lengths seen in training). Loading executes nothing. Training states (`last.ckpt`) lie beside them and are
-only for resuming.
+A run folder holds `acoustic/best.safetensors`, `acoustic/last.safetensors`, the same for the vocoder, and in `gta/` for
+the vocoder fine-tuned on what the acoustic model makes. Each is complete in itself: averaged weights, the resolved
+recipe, the tables of symbols and speakers, and facts (steps, alignment, lengths seen in training). Loading executes
+nothing. Training states (`last.ckpt`) lie beside them and are only for resuming.
 """
 
 import importlib
@@ -104,7 +104,13 @@ def save_half(
 
 
 def find_half(voice: Path, kind: Kind) -> Path | None:
-    """The file of a half in a run folder: the best one, or else the last one."""
+    """The file of a half of a run folder that speaks: of the vocoder the fine-tuned one, where that came out better."""
+    tuned = voice / "gta" / "best.safetensors"
+    return tuned if kind == "vocoder" and tuned.is_file() else find_trained(voice, kind)
+
+
+def find_trained(voice: Path, kind: Kind) -> Path | None:
+    """The file of a half in a run folder as its own stage trained it: the best one, or else the last one."""
     return next((p for name in ("best", "last") if (p := voice / kind / f"{name}.safetensors").is_file()), None)
 
 

@@ -29,16 +29,20 @@ Train a voice from a recipe.
   python train.py                              list the recipes
   python train.py recipe=NAME [key=value ...]  train: prepare the corpus, then both halves
   python train.py recipe=runs/NAME             go on where a run stopped (Ctrl-C, a crash, or to train longer)
+  python train.py recipe=runs/NAME stages=[gta]  when both halves are trained well: fine-tune the vocoder on the mels
+                                               that the acoustic half makes of the corpus; it speaks where it is better
   python train.py recipe=runs/NAME/recipe.yaml repeat a run from the start in a new folder
 
 A recipe is a file in recipes/ (or a path), made of parts from configs/. Any key can be set here:
 
   run=runs/mine                 the run's folder; default runs/NAME
-  stages=[prepare,acoustic]     some of prepare, acoustic, vocoder
+  stages=[prepare,acoustic]     some of prepare, acoustic, vocoder, gta; default the first three
   data.root=/data/LJSpeech-1.1  the corpus
   text=characters               another part: configs/text/characters.yaml
   acoustic.attention.name=dynamic_convolution
   trainer.acoustic.max_steps=50000  trainer.vocoder.max_minutes=600
+  trainer.vocoder.spoken=8      held-out clips that validation copies, to measure and to hear, spoken_seconds=1 of each
+  trainer.gta.max_unaligned=0.2  more clips whose attention is not aligned are an error; default half of them
   trainer.acoustic.align_by=3000  if attention is not aligned by then, training says why and helps, once; 0: never
   trainer.acoustic.join=0.3 trainer.acoustic.cut=0.5  shares of clips joined to longer ones, cut at their pauses
   init_from=runs/ljspeech       start from the weights of this voice, or of one *.safetensors file: to make a voice of

@@ -1,6 +1,7 @@
 """Run folders: which recipe and folder a command line means, and what may change when a run goes on.
 
-A run folder holds `recipe.yaml` (resolved), `data/`, `acoustic/`, `vocoder/`, `tensorboard/`.
+A run folder holds `recipe.yaml` (resolved), `data/`, `acoustic/`, `vocoder/`, `tensorboard/`, and `gta/` after that
+stage.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ RUNS = Path("runs")
 MADE_OF = {
     "acoustic": ("init_from", "seed", "audio.", "text.", "data.", "acoustic.", "trainer.acoustic.reduction"),
     "vocoder": ("init_from", "seed", "audio.", "data.", "vocoder."),
+    "gta": ("seed", "audio.", "text.", "data.", "acoustic.", "vocoder."),
 }
 CHANGEABLE = ("data.root", "data.cache", "data.workers", "data.allow_missing")  # not what it is, but where
 

@@ -208,23 +208,43 @@ class VocoderStage(StageConfig):
 
     batch_size: int = 8  # segments
     segment_frames: int = 32  # mel frames of a segment that count in the loss
+    spoken: int = 6  # held-out clips that validation copies, to measure and to hear; the same ones every time
+    spoken_seconds: float = 1.0  # of each; what it costs, since a vocoder makes them side by side
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.batch_size > 0 and self.segment_frames > 0, "batch_size and segment_frames must be positive")
+        for name in ("batch_size", "segment_frames", "spoken", "spoken_seconds"):
+            require(getattr(self, name) > 0, f"{name} must be positive")
+
+
+@dataclass
+class TuningStage(VocoderStage):
+    """Fine-tuning of the trained vocoder on what the acoustic model makes: fewer and smaller steps."""
+
+    max_steps: int = 20000
+    learning_rate: float = 2e-4
+    decay_start: int = 5000
+    decay_halving: int = 5000
+    max_unaligned: float = 0.5  # share of clips that may be left out because attention is not aligned
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(0 <= self.max_unaligned < 1, "max_unaligned is a share, from 0 to below 1")
 
 
 @dataclass
 class TrainerConfig:
-    """The machine and the two trainings."""
+    """The machine and the trainings."""
 
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"  # auto: bf16 on a GPU that has it, fp32 on a CPU
     acoustic: AcousticStage = field(default_factory=AcousticStage)
     vocoder: VocoderStage = field(default_factory=VocoderStage)
+    gta: TuningStage = field(default_factory=TuningStage)
 
 
-STAGES = ("prepare", "acoustic", "vocoder")
+STAGES = ("prepare", "acoustic", "vocoder", "gta")
+USUAL_STAGES = STAGES[:3]  # gta wants both halves trained well, so it is asked for by name
 
 
 @dataclass
@@ -234,7 +254,7 @@ class Recipe:
     about: str = ""  # one line for the list of recipes
     init_from: str = ""  # a run folder or a *.safetensors file whose weights the training starts from
     seed: int = 0
-    stages: list[str] = field(default_factory=lambda: list(STAGES))
+    stages: list[str] = field(default_factory=lambda: list(USUAL_STAGES))
     audio: AudioConfig = field(default_factory=AudioConfig)
     text: TextConfig = field(default_factory=TextConfig)
     data: DataConfig = component("tts.corpora", key="corpus")

@@ -172,9 +172,9 @@ def read_facts(entry: Path) -> EntryFacts | None:
 
 
 def load_mel(entry: Path, start: int = 0, end: int | None = None) -> Tensor:
-    """(n_mels, end - start) log mel of an entry, or a part of it."""
+    """(n_mels, end - start) float32 log mel of an entry, or a part of it."""
     mel = _slice(entry, "mel")
-    part: Tensor = mel[:, start:end]
+    part: Tensor = mel[:, start:end].float()
     return part
 
 

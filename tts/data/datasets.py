@@ -4,7 +4,8 @@ Shapes: B batch, T_text symbols, T_mel frames, T_wave samples.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -35,6 +36,21 @@ class Segment(NamedTuple):
     id: str
     wave: Tensor  # (T_wave,)
     mel: Tensor  # (n_mels, T_wave / hop + 2 * mel_context)
+
+
+class VocoderClip(Protocol):
+    """What a vocoder learns from: a prepared clip, or its wave with another mel of as many frames."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102
+    @property
+    def cache_file(self) -> Path: ...  # noqa: D102 - of the wave, and of the mel of exactly that wave
+    @property
+    def mel_file(self) -> Path: ...  # noqa: D102 - of the mel that the vocoder is given
+    @property
+    def n_samples(self) -> int: ...  # noqa: D102
+    @property
+    def n_frames(self) -> int: ...  # noqa: D102
 
 
 class AcousticDataset(Dataset[AcousticItem]):
@@ -76,7 +92,7 @@ class SegmentDataset(Dataset[Segment]):
 
     def __init__(
         self,
-        clips: Sequence[Clip],
+        clips: Sequence[VocoderClip],
         audio: AudioConfig,
         *,
         segment_frames: int,
@@ -99,7 +115,7 @@ class SegmentDataset(Dataset[Segment]):
         wave = load_wave(clip.cache_file, max(0, start * hop), min(end * hop, clip.n_samples))
         wave = F.pad(wave, (max(0, -start * hop), max(0, end * hop - clip.n_samples)))
         start, end = start - self.mel_context, end + self.mel_context
-        mel = load_mel(clip.cache_file, max(0, start), min(end, clip.n_frames))
+        mel = load_mel(clip.mel_file, max(0, start), min(end, clip.n_frames))
         mel = F.pad(mel, (max(0, -start), max(0, end - clip.n_frames)), value=silence_value(self.audio))
         return Segment(clip.id, wave, mel)
 

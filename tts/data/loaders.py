@@ -6,7 +6,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from tts.data.datasets import AcousticDataset, AcousticItem, Segment, SegmentDataset, collate_acoustic
+from tts.data.datasets import AcousticDataset, AcousticItem, Segment, SegmentDataset, VocoderClip, collate_acoustic
 from tts.data.manifest import Clip
 from tts.data.pieces import PieceBatches, PieceDataset
 from tts.data.sampler import LengthBatches, SegmentBatches
@@ -38,7 +38,7 @@ def acoustic_loader(
 
 
 def vocoder_loader(
-    clips: Sequence[Clip],
+    clips: Sequence[VocoderClip],
     audio: AudioConfig,
     stage: VocoderStage,
     mel_context: int,

@@ -41,6 +41,11 @@ class Clip:
     seconds: float
     phone_times: tuple[PhoneTime, ...]  # in seconds of the trimmed clip; a phone that was trimmed away has no duration
 
+    @property
+    def mel_file(self) -> Path:
+        """Where a vocoder reads the mel of the clip: beside its wave."""
+        return self.cache_file
+
 
 class FramesPerSymbol(NamedTuple):
     """How long symbols last, over the training clips: frames of a clip / symbols of its text."""

@@ -50,6 +50,19 @@ def end_silence(quiet: NDArray[np.bool_], frame_seconds: float) -> EndSilence:
     return EndSilence(int(spoken[0]) * frame_seconds, (len(quiet) - 1 - int(spoken[-1])) * frame_seconds)
 
 
+def most_spoken(quiet: NDArray[np.bool_], n_frames: int) -> Stretch:
+    """So many frames in a row with the least silence, the first of equals; all of a shorter clip.
+
+    Args:
+        quiet: (T_mel,) as from `quiet_frames`.
+        n_frames: at least 1.
+    """
+    n_frames = min(n_frames, len(quiet))
+    silent = np.append(0, quiet.cumsum())
+    start = int((silent[n_frames:] - silent[:-n_frames]).argmin())
+    return Stretch(start, start + n_frames)
+
+
 def pauses(quiet: NDArray[np.bool_], frame_seconds: float) -> list[Stretch]:
     """The stretches of silence within a clip that last PAUSE_SECONDS. quiet: (T_mel,) as from `quiet_frames`."""
     found, frame = [], 0

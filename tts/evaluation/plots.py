@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from tts.atomic import write_atomically
 from tts.errors import ConfigError, DataError
 
-HALVES = ("acoustic", "vocoder")
+HALVES = ("acoustic", "vocoder", "gta")  # and the vocoder fine-tuned
 HEALTH = ("focus", "diagonality", "monotonicity", "coverage", "entropy")
 MODES = {"free_running": "-", "teacher_forced": "--"}  # how each is drawn
 NOT_LOSSES = ("gradient_norm",)  # of what is logged as train/
 SMOOTHING = 0.03  # share of the curve over which a noisy one is averaged
 LOGARITHMIC = 5.0  # ratio of the largest to the smallest value from which a logarithmic axis shows more
+REFERENCE = "griffin_lim_"  # what is logged beside copy_...
 COLUMNS = 3
 COLOURS = ("#1f5fa8", "#b0601a", "#2f7d4f", "#7b4fa3", "#a83c5e", "#3c7c86", "#6f6f2a", "#666f78")
 
@@ -167,13 +168,18 @@ def failures(runs: Mapping[str, Run]) -> list[Panel]:
     rest = [
         (half, name)
         for half, name in _logged(runs, "val/")
-        if not name.startswith(modes) and (half, name) not in as_losses
+        if not name.startswith((*modes, REFERENCE)) and (half, name) not in as_losses
     ]
     rest.sort(key=lambda item: (not item[1].startswith("failures"), item[1] != "stopped"))
     return [
         Panel(
             f"{half}: {name}" if half != HALVES[0] else name.replace("/", ": "),
-            _over(runs, f"{half}/val/{name}", "", "-"),
+            [
+                *_over(runs, f"{half}/val/{name}", "", "-"),
+                *_over(runs, f"{half}/val/{name.replace('copy_', REFERENCE, 1)}", "Griffin-Lim", "--"),
+            ]
+            if name.startswith("copy_")
+            else _over(runs, f"{half}/val/{name}", "", "-"),
             share=name.startswith(("failures", "stopped", "wer", "cer", "per")),
         )
         for half, name in rest

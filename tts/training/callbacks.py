@@ -155,7 +155,7 @@ class ProgressLine(pl.Callback):
         if pl_module.in_a_hurry:
             return
         metrics = trainer.callback_metrics
-        shown = ["bits", "mel", "stop", "stopped", "failures", "wer", "mcd", "copy_mel_distance", "free_running/focus"]
+        shown = ["bits", "mel", "stop", "stopped", "failures", "wer", "mcd", "free_running/focus"]
         parts = [
             f"{name.split('/')[-1]} {float(metrics[f'val/{name}']):.3f}" for name in shown if f"val/{name}" in metrics
         ]

@@ -1,9 +1,10 @@
-"""Train one half from a recipe: the models, the data and the watchers, put into Lightning's trainer."""
+"""Carry out a training of a recipe: the models, the data and the watchers, put into Lightning's trainer."""
 
 import logging
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -16,22 +17,23 @@ from tqdm import tqdm
 
 from tts.batch import AcousticBatch, VocoderBatch
 from tts.checkpoint import Stored, build_acoustic, build_vocoder, find_half, load_vocoder, read_speakers
-from tts.data.cache import load_mel
-from tts.data.datasets import AcousticDataset, Segment, collate_acoustic
+from tts.config import differences
+from tts.data.datasets import AcousticDataset, Segment, VocoderClip, collate_acoustic
 from tts.data.loaders import acoustic_loader, vocoder_loader
-from tts.data.manifest import Clip, Prepared
+from tts.data.manifest import Prepared
 from tts.decoding import Lengths
 from tts.errors import CheckpointError, ConfigError
 from tts.evaluation.quick import Listener, why_deaf
 from tts.interfaces import Vocoder
-from tts.settings import Recipe, StageConfig
+from tts.settings import Recipe, StageConfig, VocoderStage
 from tts.speakers import list_speakers
 from tts.synthesis import Synthesizer
 from tts.text.frontend import Frontend
 from tts.training.acoustic import AcousticTask
 from tts.training.callbacks import Keeper, ProgressLine
-from tts.training.task import OneBatch, Task
-from tts.training.vocoder import VocoderTask
+from tts.training.gta import Mels
+from tts.training.task import OneBatch, Score, Task
+from tts.training.vocoder import VocoderTask, read_passages
 from tts.training.warm_start import take_over
 from tts.vocoder import griffin_lim
 
@@ -74,7 +76,11 @@ def fit_acoustic(
     )
     listener = _listener(recipe, prepared)
     task = AcousticTask(model, stage, prepared, synthesizer, held_out, clips, listener)
-    return _fit(recipe, run, task, stage, prepared, frontend.symbols)
+
+    def batches(start: int) -> object:
+        return acoustic_loader(prepared.split("train"), recipe.audio, stage, recipe.seed, start, prepared.speakers)
+
+    return _fit(recipe, run, task, batches, prepared, frontend.symbols)
 
 
 def lengths_of(prepared: Prepared) -> Lengths:
@@ -114,36 +120,58 @@ def fit_vocoder(
     model.scaler.fit(prepared.mel_mean, prepared.mel_std)
     if start:
         say(take_over(model, start))
-    clips = prepared.split("held_out")
-    mels = {clip.id: load_mel(clip.cache_file) for clip in clips[:2]}
-    segments = list(islice(_segments(recipe, model, clips), HELD_OUT_BATCHES))
-    task = VocoderTask(model, stage, recipe.audio, segments, mels)
-    return _fit(recipe, run, task, stage, prepared, ())
+    task = _vocoder_task(recipe, model, stage, prepared.split("held_out"), "vocoder")
+    return _fit(recipe, run, task, _segments(recipe, model, stage, prepared.split("train")), prepared, ())
 
 
-def _segments(recipe: Recipe, model: Vocoder, clips: Sequence[Clip], start: int = 0) -> "DataLoader[Segment]":
-    """Batches of segments with as much left context as the model can see."""
+def fit_gta(recipe: Recipe, run: Path, prepared: Prepared, vocoder: Path, mels: Mels) -> Outcome:
+    """Fine-tune the trained vocoder on teacher-forced mels, or go on with that.
+
+    What comes out is exported as the best only where it is better than the vocoder was before.
+
+    Raises:
+        CheckpointError: if the vocoder is another one than the recipe's.
+    """
+    stage = recipe.trainer.gta
+    torch.manual_seed(recipe.seed)
+    half = load_vocoder(vocoder)
+    if changed := differences(recipe.vocoder, half.recipe.vocoder):
+        keys = " ".join(f"vocoder.{key}={getattr(half.recipe.vocoder, key)}" for key in changed)
+        raise CheckpointError(f"{vocoder} is another vocoder than the recipe of {run} asks for; take its own: {keys}")
+    model = half.model.train()
+    task = _vocoder_task(recipe, model, stage, mels.split("held_out"), "gta")
+    task.to(device_of_training(recipe.trainer.accelerator))
+    before = task.held_out_bits()
+    task.best = Score(0.0, before)  # a training state that lies there brings its own
+    task.facts |= {"made_from": mels.made_from, "bits_before": before}
+    return _fit(recipe, run, task, _segments(recipe, model, stage, mels.split("train")), prepared, ())
+
+
+def _vocoder_task(
+    recipe: Recipe, model: Vocoder, stage: VocoderStage, held_out: Sequence[VocoderClip], name: str
+) -> VocoderTask:
+    segments = list(islice(_segments(recipe, model, stage, held_out)(0), HELD_OUT_BATCHES))
+    return VocoderTask(model, stage, recipe.audio, segments, read_passages(held_out, stage, recipe.audio), name)
+
+
+def _segments(
+    recipe: Recipe, model: Vocoder, stage: VocoderStage, clips: Sequence[VocoderClip]
+) -> Callable[[int], "DataLoader[Segment]"]:
+    """From batch n on: batches of segments with as much left context as the model can see."""
     context = -(-model.receptive_field // recipe.audio.hop_length)
-    stage = recipe.trainer.vocoder
-    return vocoder_loader(clips, recipe.audio, stage, model.mel_context, context, recipe.seed, start)
+    return partial(vocoder_loader, clips, recipe.audio, stage, model.mel_context, context, recipe.seed)
 
 
 class _Data(pl.LightningDataModule):
     """Asks for the training batches when the task knows, after a resume, how many it has seen."""
 
-    def __init__(self, recipe: Recipe, task: Task, prepared: Prepared):
+    def __init__(self, task: Task, batches: Callable[[int], object]):
         super().__init__()
-        self.recipe = recipe
         self.task = task
-        self.clips = prepared.split("train")
-        self.speakers = prepared.speakers
+        self.batches = batches
 
     def train_dataloader(self) -> object:
-        recipe, task = self.recipe, self.task
-        if isinstance(task, VocoderTask):
-            return _segments(recipe, task.vocoder, self.clips, task.batches_seen)
-        stage, start = recipe.trainer.acoustic, task.batches_seen
-        return acoustic_loader(self.clips, recipe.audio, stage, recipe.seed, start, self.speakers)
+        return self.batches(self.task.batches_seen)
 
     def val_dataloader(self) -> object:
         return OneBatch()
@@ -153,9 +181,15 @@ class _Data(pl.LightningDataModule):
 
 
 def _fit(
-    recipe: Recipe, run: Path, task: Task, stage: StageConfig, prepared: Prepared, symbols: tuple[str, ...]
+    recipe: Recipe,
+    run: Path,
+    task: Task,
+    batches: Callable[[int], object],
+    prepared: Prepared,
+    symbols: tuple[str, ...],
 ) -> Outcome:
-    folder = run / task.kind
+    """batches: those of training from number n on."""
+    stage, folder = task.stage, run / task.name
     state = folder / "last.ckpt"
     keeper = Keeper(folder, recipe, symbols, prepared.speakers, stage)
     quiet_lightning()
@@ -169,31 +203,31 @@ def _fit(
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         log_every_n_steps=5,
-        logger=TensorBoardLogger(run / "tensorboard", name="", version=task.kind),
-        callbacks=[keeper, ProgressLine(stage.max_steps, task.kind)],
+        logger=TensorBoardLogger(run / "tensorboard", name="", version=task.name),
+        callbacks=[keeper, ProgressLine(stage.max_steps, task.name)],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=run,
     )
-    resume = None if _training_state(state) is None else state
+    resume = None if read_training_state(state) is None else state
     try:
-        trainer.fit(task, datamodule=_Data(recipe, task, prepared), ckpt_path=resume, weights_only=True)
+        trainer.fit(task, datamodule=_Data(task, batches), ckpt_path=resume, weights_only=True)
     except SystemExit:  # Lightning's answer to a second Ctrl-C
         return Outcome(keeper.saved_step, True, task.bad_steps)
     return Outcome(trainer.global_step, keeper.interrupted, task.bad_steps)
 
 
-def is_finished(run: Path, kind: str, stage: StageConfig) -> bool:
-    """Has this half been trained to the end of what the recipe asks for?"""
-    saved = _training_state(run / kind / "last.ckpt")
+def is_finished(run: Path, name: str, stage: StageConfig) -> bool:
+    """Has this stage been trained to the end of what the recipe asks for?"""
+    saved = read_training_state(run / name / "last.ckpt")
     if saved is None:
         return False
     out_of_time = 0 < stage.max_minutes <= saved["task"]["minutes"]
     return bool(saved["global_step"] >= stage.max_steps or out_of_time)
 
 
-def _training_state(state: Path) -> dict[str, Any] | None:
+def read_training_state(state: Path) -> dict[str, Any] | None:
     """The training state, if there is one; refuse one that cannot be read rather than start over in silence."""
     if not state.is_file():
         return None
@@ -224,6 +258,11 @@ def _precision(wanted: str, accelerator: str) -> Literal["bf16-mixed", "32-true"
         torch.set_float32_matmul_precision("highest" if wanted == "fp32" else "high")
         torch.backends.cudnn.allow_tf32 = wanted != "fp32"
     return "bf16-mixed" if wanted == "bf16" else "32-true"
+
+
+def device_of_training(accelerator: str) -> torch.device:
+    """Where a training of this machine takes place, for what is computed beside it."""
+    return torch.device("cuda" if torch.cuda.is_available() and accelerator != "cpu" else "cpu")
 
 
 def _has_amx() -> bool:

@@ -45,6 +45,7 @@ class Task(pl.LightningModule):
         self.automatic_optimization = False
         self.model = model
         self.stage = stage
+        self.name: str = self.kind  # of the stage: its key under `trainer`, and its folder in the run
         self.ema = EMA(model, stage.ema_decay)
         self.batches_seen = 0  # the sampler continues here; unlike global_step it counts skipped steps
         self.bad_steps = 0  # non-finite so far
@@ -115,7 +116,7 @@ class Task(pl.LightningModule):
         if self.bad_in_a_row >= self.stage.max_bad_steps:
             raise TTSError(
                 f"{self.bad_in_a_row} steps in a row had a loss or gradient that is not finite, the last at step "
-                f"{self.global_step}; resume with a lower rate: trainer.{self.kind}.learning_rate="
+                f"{self.global_step}; resume with a lower rate: trainer.{self.name}.learning_rate="
                 f"{self.stage.learning_rate / 3:.1g}"
             )
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tts.checkpoint import Kind, Stored, build_acoustic, build_vocoder, find_half, read_half, read_kind
+from tts.checkpoint import Kind, Stored, build_acoustic, build_vocoder, find_half, find_trained, read_half, read_kind
 from tts.config import differences
 from tts.data.manifest import name_some
 from tts.errors import CheckpointError, ConfigError, nearest
@@ -119,7 +119,7 @@ def _find(source: Path) -> dict[Kind, Path]:
         runs = [str(folder) for folder in RUNS.glob("*")]
         raise ConfigError(f"init_from={source}: there is no such run folder or checkpoint{nearest(str(source), runs)}")
     kinds: tuple[Kind, ...] = ("acoustic", "vocoder")
-    return {kind: path for kind in kinds if (path := find_half(source, kind))}
+    return {kind: path for kind in kinds if (path := find_trained(source, kind) or find_half(source, kind))}
 
 
 def _check_contract(recipe: Recipe, old: Stored) -> None:

@@ -133,9 +133,7 @@ def step(previous: Tensor, state: WaveNetState, condition: Tensor) -> StepOutput
 def step_weights(model: "WaveNet") -> StepWeights:
     """The weights of now."""
     taps, residual = model.stack_weights()
-    halves = torch.ones(taps.shape[3], device=taps.device)
-    halves[len(halves) // 2 :] = 0.5
-    taps = taps * halves
+    taps = torch.cat([taps[:, :, 0], taps[:, :, 1] / 2], dim=3)  # (L, K, R, 2 G)
     newest_last = model.input.weight.permute(2, 1, 0)  # (K, N, R)
     read, write = _slots(model.dilations, model.kernel_size, model.input.weight.device)
     return StepWeights(

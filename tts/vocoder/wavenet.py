@@ -210,12 +210,13 @@ class WaveNet(Vocoder):
         """signal: (B, N, T). Returns the parameters of the steps from `first` on, (B, P, T - first)."""
         previous = F.pad(signal[:, :, :-1], (self.kernel_size, 0))
         exact = torch.autocast(signal.device.type, enabled=False)  # 8 bits of bfloat16 would be 8 bits of sound
-        condition = self.condition(mel).permute(0, 3, 1, 2).contiguous()  # (B, T_mel, L, 2 G)
+        by_half = self.condition(mel).unflatten(2, (2, -1))  # type: ignore[no-untyped-call]
+        condition = by_half.permute(1, 2, 0, 4, 3).contiguous()  # (L, 2, B, T_mel, G)
         with exact:
             hidden = self.input(previous).transpose(1, 2).to(condition.dtype).contiguous()  # (B, T, R)
             weights = StackWeights(*(weight.to(condition.dtype) for weight in self.stack_weights()))
-            units = run_stack(hidden, condition, weights, dilations=self.dilations)[:, first:]
-        skip = F.relu(F.linear(units, self.skip.weight[:, :, 0], self.skip.bias))
+            units = run_stack(hidden, condition, weights, dilations=self.dilations)
+        skip = F.relu(F.linear(units, self.skip.weight[:, :, 0], self.skip.bias)[:, first:])
         with exact:
             head = F.relu(F.linear(skip.to(signal.dtype), self.head.weight[:, :, 0], self.head.bias))
             parameters = F.linear(head, self.output.weight[:, :, 0], self.output.bias)
@@ -227,7 +228,8 @@ class WaveNet(Vocoder):
         residual = [layer.residual.weight[:, :, 0].t() for layer in layers if layer.residual is not None]
         width = layers[0].conv
         none = width.weight.new_zeros(0, width.out_channels // 2, width.in_channels)
-        taps = torch.stack([layer.conv.weight.permute(2, 1, 0) for layer in layers])
+        halves = torch.stack([layer.conv.weight for layer in layers]).view(len(layers), 2, -1, *width.weight.shape[1:])
+        taps = halves.permute(0, 4, 1, 3, 2).contiguous()
         return StackWeights(taps, torch.stack(residual) if residual else none)
 
     def start(self, batch_size: int) -> WaveNetState:
