@@ -96,7 +96,7 @@ class TextConfig:
     steps: list[str] = field(
         default_factory=lambda: ["plain_punctuation", "expand_abbreviations", "expand_currency", "expand_numbers"]
     )
-    lexicon: str = ""  # path of a TSV: word, tab, ARPAbet phones; wins over CMUdict
+    lexicon: str = ""  # path of a TSV: word, ARPAbet phones, optional part of speech; wins over CMUdict
 
 
 @dataclass

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from tts.errors import ConfigError, NothingToSayError, TextError
 from tts.settings import TextConfig
-from tts.text.lexicon import read_lexicon
+from tts.text.homographs import Context
+from tts.text.lexicon import Lexicon, read_lexicon
 from tts.text.normalize import check_steps, normalize
 from tts.text.pronounce import Pronouncer, Spoken
 from tts.text.symbols import BOUNDARY, END, MARKS, VERSION, parse_phones, symbol_table
@@ -68,7 +69,7 @@ class Frontend:
         self._ids = {symbol: index for index, symbol in enumerate(self.symbols)}
         self._pronouncer = Pronouncer(lexicon)
 
-    def _fingerprint(self, lexicon: dict[str, str]) -> str:
+    def _fingerprint(self, lexicon: Lexicon) -> str:
         # The lexicon counts by what it says, not by where it lies.
         said = [VERSION, {**asdict(self.cfg), "lexicon": sorted(lexicon.items())}, self.symbols]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
@@ -111,7 +112,7 @@ class Frontend:
         if token.kind == "dotted" or _is_letter_a(words, index):
             written = token.text if token.kind == "dotted" else f"{token.text}."
             return [self._pronouncer.say_dotted(written)._replace(word=token.text)]
-        return self._pronouncer.say(token.text, shouted=shouted)
+        return self._pronouncer.say(token.text, shouted=shouted, context=Context(words, index))
 
     def _lookup(self, symbols: list[str], text: str) -> list[int]:
         missing = next((symbol for symbol in symbols if symbol not in self._ids), None)

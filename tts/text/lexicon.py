@@ -1,12 +1,17 @@
-"""Pronouncing dictionaries: CMUdict, and the user's own, which wins over it."""
+"""Pronouncing dictionaries: CMUdict, and lexicons that win over it."""
 
 import functools
 import re
 from pathlib import Path
+from typing import Literal
 
 from tts.errors import TextError
 from tts.text.normalize import plain_punctuation
+from tts.text.parts_of_speech import PARTS, Part
 from tts.text.symbols import parse_phones
+
+# Lower-case word to its phones, with spaces between, for each part of speech; "" is any other.
+Lexicon = dict[str, dict[Part | Literal[""], str]]
 
 _WORD = re.compile(r"[a-z'][a-z'.-]*")
 
@@ -28,8 +33,11 @@ def load_cmudict() -> dict[str, str]:
     return words
 
 
-def read_lexicon(path: str) -> dict[str, str]:
-    """A user's lexicon: lines of word, tab, ARPAbet phones; empty lines and lines that begin with # are comments.
+def read_lexicon(path: str) -> Lexicon:
+    """A lexicon: lines of word, tab, ARPAbet phones and, after one more tab, a part of speech if the word needs it.
+
+    A line without a part of speech holds for all that have no line of their own. Empty lines and lines that begin with
+    # are comments.
 
     Raises:
         TextError: if the file is not readable, or for its first wrong line, with the line's number.
@@ -38,19 +46,30 @@ def read_lexicon(path: str) -> dict[str, str]:
         content = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise TextError(f"lexicon {path} is not readable as UTF-8 text ({error}); set text.lexicon") from error
-    words: dict[str, str] = {}
+    words: Lexicon = {}
     for number, line in enumerate(content.splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
         where = f"{path}:{number}"
-        written, tab, phones = line.partition("\t")
+        written, tab, rest = line.partition("\t")
+        phones, _, part = rest.partition("\t")
         word = plain_punctuation(written.strip()).lower()
         if not tab:
             raise TextError(f"{where}: no tab; a line is a word, a tab and its phones")
         if not _WORD.fullmatch(word):
             raise TextError(f"{where}: {written.strip()!r} is not one word of letters, apostrophes, hyphens and points")
-        parsed = " ".join(parse_phones(phones, where))
-        if words.get(word, parsed) != parsed:
-            raise TextError(f"{where}: {word!r} was given other phones before ({words[word]}); keep one of them")
-        words[word] = parsed
+        entry = words.setdefault(word, {})
+        kind, parsed = _part_of_speech(part.strip(), where), " ".join(parse_phones(phones, where))
+        if entry.get(kind, parsed) != parsed:
+            raise TextError(f"{where}: {word!r} was given other phones before ({entry[kind]}); keep one of them")
+        entry[kind] = parsed
     return words
+
+
+def _part_of_speech(written: str, where: str) -> Part | Literal[""]:
+    for part in PARTS:
+        if written == part:
+            return part
+    if written:
+        raise TextError(f"{where}: unknown part of speech {written!r}; one of {', '.join(PARTS)}, or none")
+    return ""

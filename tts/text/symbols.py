@@ -7,7 +7,7 @@ from typing import Literal
 
 from tts.errors import TextError
 
-VERSION = 1  # of the tables and of what the frontend does with a text
+VERSION = 2  # of the tables and of what the frontend does with a text
 
 PADDING = "_"
 END = "~"
