@@ -77,7 +77,12 @@ Speak a text with a trained voice.
 Each sentence is printed with how its decode went: why it stopped, its words, the tries it took. One that fails (does
 not stop, or skips, repeats, stalls, babbles) is decoded again, at last with attention under constraint.
 
-Inline pronunciation: "{HH AH0 L OW1} world" (ARPAbet, stress 0-2 on vowels)."""
+Inline pronunciation: "{HH AH0 L OW1} world" (ARPAbet, stress 0-2 on vowels).
+
+A text that begins with <speak> is SSML (ssml=true or ssml=false says so, or not): speak p s break sub say-as phoneme
+prosody(rate, volume) emphasis mark voice. Whatever else it asks for is an error that names the tag and its place.
+
+  python synthesize.py '<speak>Wait <break time="1s"/> <emphasis>here</emphasis>.</speak>'"""
 
 COMMANDS_HELP = """\
 Text to speech you train yourself.
@@ -113,9 +118,10 @@ OPTIONS = (
     "report",
     "file",
     "folds",
+    "ssml",
 )
 # What goes with out=-: the other options need the whole speech.
-STREAMED = ("voice", "speaker", "out", "seed", "rate", "vocoder", "checkpoint", "config", "device", "file")
+STREAMED = ("voice", "speaker", "out", "seed", "rate", "vocoder", "checkpoint", "config", "device", "file", "ssml")
 VOCODERS = ("griffin_lim", "hifigan")  # that speak without being a voice's own
 
 
@@ -198,14 +204,18 @@ def synthesize(arguments: Sequence[str]) -> int:
     if folds < 1:
         raise ConfigError("folds=0: at least 1, which is the whole")
     picture = true_or_false(options.get("plot", "false"), "plot")
+    ssml = true_or_false(options["ssml"], "ssml") if "ssml" in options else None
     _check_outputs(out, options)
     _check_vocoder(options)
     voice = _voice(options)
     synthesizer = _load(voice, options)
     speaker = options.get("speaker", "")
     if str(out) == "-":
-        return _stream(synthesizer.stream(text, speaker=speaker, seed=seed, rate=rate), synthesizer.audio.sample_rate)
-    speech = synthesizer.speak(text, speaker=speaker, seed=seed, rate=rate, folds=folds, progress=progress_line())
+        waves = synthesizer.stream(text, speaker=speaker, seed=seed, rate=rate, ssml=ssml)
+        return _stream(waves, synthesizer.audio.sample_rate)
+    speech = synthesizer.speak(
+        text, speaker=speaker, seed=seed, rate=rate, folds=folds, ssml=ssml, progress=progress_line()
+    )
     if len(synthesizer.speakers) > 1 and "speaker" not in options:
         from tts.speakers import list_speakers
 
@@ -325,6 +335,7 @@ def _write(speech: "Speech", out: Path, options: dict[str, str]) -> None:
             "rtf": round(speech.rtf, 4),
             "rate": speech.rate,
             "speaker": speech.speaker,
+            "marks": [mark._asdict() for mark in speech.marks],
             "sentences": [{**asdict(s), "words": [word._asdict() for word in s.words]} for s in speech.sentences],
         }
         text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"

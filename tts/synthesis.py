@@ -5,25 +5,28 @@ Shapes: T_text symbols, T_mel frames, T_wave samples of one sentence.
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from tts.audio.rate import change_rate
+from tts.alignment import symbol_times
+from tts.audio.rate import Paced, Stretch, change_rates, change_volume
 from tts.checkpoint import Half, find_half, load_acoustic, load_vocoder
 from tts.decoding import TRIES, Decoded, Decoder, Encoded, Lengths, device_of, text_seed
-from tts.errors import CheckpointError, NothingToSayError
+from tts.errors import CheckpointError
 from tts.interfaces import AcousticModel, StopReason, Vocoder
 from tts.progress import Progress, share_of
 from tts.settings import AudioConfig, check_rate
 from tts.speakers import ONE_SPEAKER, speaker_id
 from tts.text.frontend import EncodedText, Frontend
-from tts.text.split import split_sentences
+from tts.text.script import Script, Utterance, plan_ssml, plan_text
+from tts.text.ssml import is_ssml, parse_ssml
 from tts.word_times import WordTime, word_times
 
-PAUSE_SECONDS = 0.25  # between sentences
+RAMP_SECONDS = 0.01  # over which the volume changes
 VOCODER_BATCH = 48  # sentences vocoded at once; from here on a row is hardly cheaper
 MIN_LONGEST = 100  # symbols; sentences up to here are spoken in one piece by any voice
 
@@ -65,6 +68,13 @@ _STOPS: dict[StopReason, str] = {
 }
 
 
+class MarkTime(NamedTuple):
+    """When a mark of SSML was passed."""
+
+    name: str
+    seconds: float  # from the start of the speech
+
+
 @dataclass
 class Speech:
     """A whole text as it was spoken."""
@@ -78,6 +88,7 @@ class Speech:
     decoded: list[Decoded]
     rate: float  # of speaking; what was decoded was `rate` times as long as what is heard
     compute_seconds: float
+    marks: list[MarkTime]  # of SSML, in order
 
     @property
     def words(self) -> list[WordTime]:
@@ -205,73 +216,124 @@ class Synthesizer:
         seed: int = 0,
         rate: float = 1.0,
         folds: int = 1,
+        ssml: bool | None = None,
         progress: Progress | None = None,
     ) -> Speech:
         """Speak a text of any length, sentence by sentence.
 
         Args:
-            text: as a person would write it.
+            text: as a person would write it, or SSML (see `tts.text.ssml`).
             speaker: a name of the voice's table; empty: the first.
             seed: another one gives another reading.
             rate: 1.1 speaks a tenth faster.
             folds: parts of a sentence that the vocoder may make side by side; another number, other samples.
+            ssml: whether the text is SSML; None: if it begins with the element speak.
             progress: told what is being done, and the share of it that is done.
 
         Raises:
-            TextError: if there is nothing to speak, or a symbol the voice does not have.
+            TextError: if there is nothing to speak, a symbol the voice does not have, or SSML that cannot be honoured.
             ConfigError: if the rate is too slow or too fast, or the voice has no such speaker.
         """
         check_rate(rate)
         began = time.perf_counter()
-        sentences = split_sentences(text) or [text]  # an empty text gets the frontend's own error
         name = self.speakers[speaker_id(speaker, self.speakers)]
-        encoded, unspoken = self._encode(sentences, name)
+        script = self._plan(text, name, ssml)
+        encoded = [utterance.text for utterance in script.utterances]
         decoded = self.decode(encoded, seed=seed, tries=TRIES, progress=progress)
+        paced = [self._pace(*pair, rate) for pair in zip(script.utterances, decoded, strict=True)]
         seeds = [text_seed(seed, e.ids) for e in encoded]
-        waves = self.vocode([change_rate(d.mel, rate) for d in decoded], seeds=seeds, folds=folds, progress=progress)
-        pause = self._pause()
+        waves = self.vocode([each.mel for each in paced], seeds=seeds, folds=folds, progress=progress)
         pieces: list[Tensor] = []
         spoken: list[Sentence] = []
-        offset = 0
-        for source, made, wave in zip(encoded, decoded, waves, strict=True):
-            if pieces:
-                pieces.append(pause)
-                offset += len(pause)
-            spoken.append(self._sentence(source, made, len(wave), offset / self.audio.sample_rate))
-            pieces.append(wave)
-            offset += len(wave)
+        marks: list[MarkTime] = []
+        for utterance, made, pace, wave in zip(script.utterances, decoded, paced, waves, strict=True):
+            pieces.append(self._silence(utterance.pause))
+            offset = sum(map(len, pieces)) / self.audio.sample_rate
+            spoken.append(self._sentence(utterance.text, made, pace, offset))
+            marks += self._marks(utterance, made, pace, offset)
+            pieces.append(self._loud(wave, utterance, pace))
+        pieces.append(self._silence(script.pause))
         whole = torch.cat(pieces).clamp(-1, 1)
+        marks += [MarkTime(mark, round(len(whole) / self.audio.sample_rate, 3)) for mark in script.marks]
         seconds = time.perf_counter() - began
-        return Speech(whole, self.audio.sample_rate, name, spoken, unspoken, encoded, decoded, rate, seconds)
+        return Speech(
+            whole, self.audio.sample_rate, name, spoken, script.unspoken, encoded, decoded, rate, seconds, marks
+        )
 
-    def stream(self, text: str, *, speaker: str = "", seed: int = 0, rate: float = 1.0) -> Iterator[Tensor]:
+    def stream(
+        self, text: str, *, speaker: str = "", seed: int = 0, rate: float = 1.0, ssml: bool | None = None
+    ) -> Iterator[Tensor]:
         """What `speak` says, in pieces (samples,) in [-1, 1], each as soon as it is made.
 
         A sentence is decoded when those before it have been taken, so the first sounds long before the last is known.
         The arguments and errors are those of `speak`.
         """
         check_rate(rate)
-        encoded, _ = self._encode(split_sentences(text) or [text], self.speakers[speaker_id(speaker, self.speakers)])
-        for place, sentence in enumerate(encoded):
-            (decoded,) = self.decode([sentence], seed=seed, tries=TRIES)
-            if place > 0:
-                yield self._pause()
-            mel = change_rate(decoded.mel, rate).to(device_of(self.vocoder))
-            for wave in self.vocoder.stream([mel], seed=text_seed(seed, sentence.ids)):
+        script = self._plan(text, self.speakers[speaker_id(speaker, self.speakers)], ssml)
+        for utterance in script.utterances:
+            (decoded,) = self.decode([utterance.text], seed=seed, tries=TRIES)
+            if utterance.pause:
+                yield self._silence(utterance.pause)
+            pace = self._pace(utterance, decoded, rate)
+            waves = self.vocoder.stream(
+                [pace.mel.to(device_of(self.vocoder))], seed=text_seed(seed, utterance.text.ids)
+            )
+            if len(utterance.runs) > 1 or utterance.runs[0].manner.gain != 1:
+                waves = iter([self._loud(torch.cat([wave.float().cpu() for wave in waves]), utterance, pace)])
+            for wave in waves:
                 yield wave.float().cpu().clamp(-1, 1)
+        if script.pause:
+            yield self._silence(script.pause)
 
-    def _pause(self) -> Tensor:
-        return torch.zeros(round(PAUSE_SECONDS * self.audio.sample_rate))
+    def _plan(self, text: str, speaker: str, ssml: bool | None) -> Script:
+        """What is spoken, sentence by sentence."""
+        longest = max(self.lengths.max_symbols, MIN_LONGEST)
+        if is_ssml(text) if ssml is None else ssml:
+            return plan_ssml(parse_ssml(text, self.speakers), speaker, self.frontend, longest)
+        return plan_text(text, speaker, self.frontend, longest)
 
-    def _sentence(self, source: EncodedText, made: Decoded, n_samples: int, offset: float) -> Sentence:
-        """What became of a text whose wave of `n_samples` begins `offset` seconds after the start of the speech."""
-        seconds, n_frames = n_samples / self.audio.sample_rate, made.mel.shape[1]
-        times = word_times(made.alignment, source.words, seconds / n_frames, self.acoustic.reduction)
+    def _silence(self, seconds: float) -> Tensor:
+        return torch.zeros(round(seconds * self.audio.sample_rate))
+
+    def _symbol_frames(self, utterance: Utterance, made: Decoded) -> list[float]:
+        """The frame of a decode at which each symbol begins."""
+        if len(utterance.runs) == 1 and not utterance.marks:
+            return [0.0] * len(utterance.text.ids)  # nobody asks
+        return [start for start, _ in symbol_times(made.alignment, 1.0, self.acoustic.reduction)]
+
+    def _pace(self, utterance: Utterance, made: Decoded, rate: float) -> Paced:
+        """A decode at the rates that were asked for."""
+        frames = self._symbol_frames(utterance, made)
+        n_frames = made.mel.shape[1]
+        stretches = [
+            Stretch(min(round(frames[run.start]), n_frames) if place else 0, rate * run.manner.rate)
+            for place, run in enumerate(utterance.runs)
+        ]
+        return change_rates(made.mel, stretches)
+
+    def _loud(self, wave: Tensor, utterance: Utterance, pace: Paced) -> Tensor:
+        """A wave at the volumes that were asked for."""
+        starts = [frame * self.audio.hop_length for frame in pace.after[:-1]]
+        gains = [run.manner.gain for run in utterance.runs]
+        return change_volume(wave, starts, gains, round(RAMP_SECONDS * self.audio.sample_rate))
+
+    def _marks(self, utterance: Utterance, made: Decoded, pace: Paced, offset: float) -> list[MarkTime]:
+        """When the marks of an utterance are passed, which begins `offset` seconds after the start of the speech."""
+        frames = self._symbol_frames(utterance, made)
+        return [
+            MarkTime(mark.name, round(offset + pace.moved(frames[mark.symbol]) * self.audio.frame_seconds, 3))
+            for mark in utterance.marks
+        ]
+
+    def _sentence(self, source: EncodedText, made: Decoded, pace: Paced, offset: float) -> Sentence:
+        """What became of a text whose wave begins `offset` seconds after the start of the speech."""
+        frame_seconds = self.audio.frame_seconds
+        times = word_times(made.alignment, source.words, 1.0, self.acoustic.reduction)
         return Sentence(
             text=source.text,
             phones=self.frontend.decode(source.ids),
-            seconds=round(seconds, 4),
-            frames=n_frames,
+            seconds=round(pace.mel.shape[1] * frame_seconds, 4),
+            frames=made.mel.shape[1],
             stop_reason=made.stop_reason,
             tries=made.tries,
             constrained=made.constrained,
@@ -279,39 +341,13 @@ class Synthesizer:
             missed=list(made.words.missed),
             repeated=list(made.words.repeated),
             in_order=made.words.in_order,
-            words=[WordTime(word, round(offset + start, 3), round(offset + end, 3)) for word, start, end in times],
+            words=[
+                WordTime(word, *(round(offset + pace.moved(frame) * frame_seconds, 3) for frame in (start, end)))
+                for word, start, end in times
+            ],
             guessed=list(source.guessed),
             skipped=list(source.skipped),
         )
-
-    def _encode(self, sentences: Sequence[str], speaker: str) -> tuple[list[EncodedText], list[str]]:
-        """The sentences that can be spoken, long ones in parts, and those with nothing to say.
-
-        Raises:
-            NothingToSayError: if there are only such.
-        """
-        encoded: list[EncodedText] = []
-        unspoken: list[str] = []
-        longest = max(self.lengths.max_symbols, MIN_LONGEST)
-        waiting = [(sentence, ".") for sentence in reversed(sentences)]  # and the mark at its end if it has none
-        while waiting:
-            sentence, end = waiting.pop()
-            try:
-                text = replace(self.frontend.ended(self.frontend(sentence), end), speaker=speaker)
-            except NothingToSayError:
-                unspoken.append(sentence)
-                if not encoded and not waiting:
-                    raise
-                continue
-            # Training never went further than its longest text, and attention may get lost there.
-            parts = [sentence]
-            if len(text.ids) > longest:
-                parts = split_sentences(sentence, max(1, len(sentence) * longest // len(text.ids)))
-            if len(parts) == 1:
-                encoded.append(text)
-            else:
-                waiting += reversed([*((part, ",") for part in parts[:-1]), (parts[-1], end)])
-        return encoded, unspoken
 
 
 def _own_vocoder(path: Path | None, acoustic: Half[AcousticModel]) -> Vocoder:

@@ -24,6 +24,7 @@ Array = NDArray[np.float32]
 _LONGEST_GUESS = 14  # letters; the network was made to stop after 20 phones
 _MOST_PHONES = 20
 _SHORTEST_PART = 4  # letters of a dictionary word that a long unknown word is split at
+_LONGEST_WORD = 60  # letters; what is longer is no word, and cut in halves
 _LETTERS = ("<pad>", "<unk>", "</s>", *"abcdefghijklmnopqrstuvwxyz")
 # The network also knows an UW without stress, which CMUdict no longer has.
 _OUTPUTS = ("<pad>", "<unk>", "<s>", "</s>", *sorted([*PHONES, "UW"]))
@@ -95,6 +96,9 @@ def guess(letters: str) -> tuple[str, ...]:
         phones = _run_network(letters)
         if len(phones) < _MOST_PHONES or len(letters) < 2 * _SHORTEST_PART:
             return tuple(phone for phone in phones if phone in PHONES)
+    if len(letters) > _LONGEST_WORD:
+        middle = _syllable_boundary(letters)
+        return guess(letters[:middle]) + guess(letters[middle:])
     ends = range(len(letters) - _SHORTEST_PART, _SHORTEST_PART - 1, -1)
     # Longest known beginning or end first: "roominghouse" is "rooming" and "house".
     for length in ends:

@@ -14,6 +14,7 @@ from tts.text.parts_of_speech import AUXILIARIES, OBJECT_STARTS, PARTS, Part, sc
 from tts.text.tagger import tag_words
 
 _TABLE = Path(__file__).with_name("homographs.tsv")
+_WINDOW = 40  # words before and after that are looked at
 _CUE = 4  # points of a word that speaks for a line; as much as an article for a noun
 _TAGGED = 3  # points of the tagger's answer, which is not better than the rules where those are sure
 
@@ -145,7 +146,8 @@ def _is_habit(words: Sequence[str], at: int) -> bool:
 def _flatten(context: Context) -> _Sentence:
     words: list[str] = []
     at = 0
-    for place, word in enumerate(context.words):
+    first = max(0, context.at - _WINDOW)
+    for place, word in enumerate(context.words[first : context.at + _WINDOW], first):
         if place == context.at:
             at = len(words)
         words.append(word.text)

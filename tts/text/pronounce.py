@@ -30,6 +30,7 @@ SURENESS: dict[Source, Sureness] = {
 _CLITICS = {"'ve": "AH0 V", "'d": "D", "'ll": "AH0 L", "'re": "ER0", "'m": "M", "n't": "AH0 N T"}
 _PREFIXES = ("to", "co", "re", "pre", "de", "un", "non")
 _LONGEST_INITIALISM = 5  # letters; longer words in capitals are more likely shouted than spelled
+_LONGEST_WORD = 40  # letters; nothing known is sought in what is longer
 _REMEMBERED = 1 << 16  # words
 
 
@@ -124,7 +125,7 @@ class Pronouncer:
     def _find_alone(self, word: str) -> Found | None:
         """What CMUdict has for a lower-case word, or what can be made of known words."""
         found = _in_cmudict(word)
-        if found:
+        if found or len(word) > _LONGEST_WORD:
             return found
         for base in plural_bases(word):
             found = self._listed(base, None) or self._alone(base)
@@ -142,11 +143,11 @@ class Pronouncer:
 
     def _build(self, word: str, shouted: bool, context: Context | None) -> Found:
         """The pronunciation of a word that nothing is known of."""
-        lower = word.lower()
-        if lower.endswith("'s") and len(word) > 2:
+        lower, short = word.lower(), len(word) <= _LONGEST_WORD
+        if lower.endswith("'s") and len(word) > 2 and short:
             return _changed(self._whole(word[:-2], shouted, context), with_s)
         for clitic, sounds in _CLITICS.items():
-            if lower.endswith(clitic) and len(word) > len(clitic):
+            if short and lower.endswith(clitic) and len(word) > len(clitic):
                 base = self._whole(word[: -len(clitic)], shouted, context)
                 glide = "AH0 " if clitic == "'d" and base.phones[-1] in ("T", "D") else ""
                 return _changed(base, adding(glide + sounds))

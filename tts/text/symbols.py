@@ -48,3 +48,8 @@ def parse_phones(text: str, where: str) -> tuple[str, ...]:
         if phone not in _KNOWN:
             raise TextError(f"{where}: unknown phone {phone!r}; phones are ARPAbet with stress, e.g. HH AH0 L OW1")
     return phones
+
+
+def is_vowel(phone: str) -> bool:
+    """Whether an ARPAbet phone, with stress or without, is a vowel."""
+    return phone.rstrip("012") in _VOWELS
