@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tts.arguments import check_device, complain, number, progress_line, say, take, true_or_false, whole_number
 from tts.atomic import check_writable, write_atomically
 from tts.cli_evaluation import evaluate, listen, phones, plot
+from tts.cli_fetch import fetch_data
 from tts.errors import ConfigError, TTSError, nearest
 from tts.settings import check_rate
 
@@ -94,6 +95,7 @@ Text to speech you train yourself.
   tts listen      a blind listening test of voices, in the browser
   tts plot        losses, alignment and failures of a training as pictures
   tts phones      train the phone recogniser that evaluate listens with
+  tts fetch-data  download NLTK's tagger, after asking; it helps to read words that are said in two ways
 
 `tts COMMAND --help` teaches."""
 
@@ -136,6 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "listen": listen,
         "plot": plot,
         "phones": phones,
+        "fetch-data": fetch_data,
     }
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(COMMANDS_HELP)

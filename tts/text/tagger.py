@@ -1,10 +1,16 @@
-"""NLTK's part-of-speech tagger (averaged perceptron, Honnibal 2013), if its data is installed."""
+"""NLTK's part-of-speech tagger (averaged perceptron, Honnibal 2013), if its data is installed.
+
+The data is downloaded on request only.
+"""
 
 import functools
+import io
 import os
 import sys
 from pathlib import Path
 from typing import Any
+
+from tts.errors import TextError
 
 DATA = "averaged_perceptron_tagger_eng"
 
@@ -27,6 +33,31 @@ def find_tagger() -> Path | None:
             if path.exists():
                 return path
     return None
+
+
+def fetch_tagger() -> Path:
+    """Download the tagger's data to NLTK's own place, and say where it is now. Only for a user who asked for it.
+
+    Raises:
+        TextError: if it cannot be downloaded.
+    """
+    from nltk.downloader import Downloader
+
+    try:
+        # The message of the error says all that NLTK would print.
+        Downloader().download(DATA, quiet=True, raise_on_error=True, print_error_to=io.StringIO())
+    except (ValueError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise TextError(
+            f"{DATA} cannot be downloaded ({reason}); is there a network? Or unpack it into the folder taggers of "
+            f"{data_folders()[0]}, from https://www.nltk.org/nltk_data"
+        ) from None
+    found = find_tagger()
+    if found is None:
+        raise TextError(f"NLTK has downloaded {DATA}, but to none of {', '.join(map(str, data_folders()))}")
+    load_tagger.cache_clear()
+    tag_words.cache_clear()
+    return found
 
 
 @functools.lru_cache(maxsize=1)
