@@ -93,6 +93,14 @@ def test_a_few_bad_clips_are_left_out_and_named(capsys, folder):
     assert "clip3" in (folder / "runs/own/data/report.md").read_text()
 
 
+def test_a_run_keeps_the_lexicon_it_was_trained_with(folder):
+    corpus, words = own_corpus(folder / "corpus", CLIPS), folder / "words.tsv"
+    words.write_text("zorb\tZ AO1 R B\n", encoding="utf-8")
+    arguments = ["train", "recipe=own", f"data.root={corpus}", "stages=[prepare]", "data.workers=1"]
+    assert main([*arguments, f"text.lexicon={words}"]) == 0
+    assert (folder / "runs/own/lexicon.tsv").read_bytes() == words.read_bytes()
+
+
 def test_missing_clips_need_permission(capsys, folder):
     corpus = own_corpus(folder / "corpus", CLIPS)
     for name, _ in CLIPS[:5]:

@@ -17,7 +17,7 @@ from tts.text.derive import compounds, join_compound, plural_bases, stems
 from tts.text.frontend import Frontend
 from tts.text.guess import guess
 from tts.text.homographs import Context, load_homographs
-from tts.text.lexicon import load_cmudict, read_lexicon
+from tts.text.lexicon import keep_lexicon, load_cmudict, read_lexicon, with_kept_lexicon
 from tts.text.pronounce import SURENESS, Pronouncer
 from tts.text.symbols import PHONES
 
@@ -149,6 +149,19 @@ def test_a_lexicon_may_tell_parts_of_speech_apart(tmp_path):
     path.write_text("zorb\tZ AO1 R B\tverbs\n", "utf-8")
     with pytest.raises(TextError, match=r"words\.tsv:1: unknown part of speech 'verbs'; one of noun, verb"):
         read_lexicon(str(path))
+
+
+def test_a_voice_keeps_its_lexicon(tmp_path):
+    path, run = tmp_path / "words.tsv", tmp_path / "run"
+    run.mkdir()
+    path.write_text("zorb\tZ AO1 R B\n", "utf-8")
+    cfg = TextConfig(lexicon=str(path))
+    assert with_kept_lexicon(cfg, run) == cfg
+    keep_lexicon(cfg, run)
+    path.unlink()
+    frontend = Frontend(with_kept_lexicon(cfg, run))
+    assert frontend.decode(frontend("zorb").ids) == "Z AO1 R B ~"
+    assert with_kept_lexicon(TextConfig(), run) == TextConfig()
 
 
 @pytest.mark.parametrize(

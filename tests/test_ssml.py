@@ -316,6 +316,19 @@ def test_the_command_takes_ssml_and_reports_marks(trained, tmp_path, monkeypatch
     assert "not well formed" in capsys.readouterr().err
 
 
+def test_the_command_takes_a_lexicon(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("tts.synthesis.TRIES", 1)
+    monkeypatch.setattr("tts.decoding.SLOWEST", 0.1)
+    lexicon, report = tmp_path / "words.tsv", tmp_path / "a.json"
+    lexicon.write_text("zorblax\tZ AO1 R\n", encoding="utf-8")
+    common = [f"voice={trained}", f"out={tmp_path / 'a.wav'}", "vocoder=griffin_lim", f"report={report}"]
+    assert main(["synthesize", "A zorblax.", f"lexicon={lexicon}", *common]) == 0
+    (sentence,) = json.loads(report.read_text())["sentences"]
+    assert sentence["phones"].endswith("| Z AO1 R . ~") and sentence["guessed"] == []
+    assert main(["synthesize", "A zorblax.", f"lexicon={tmp_path / 'no.tsv'}", *common]) == 2
+    assert "no.tsv is not readable" in capsys.readouterr().err
+
+
 def test_phones_of_ipa_are_phones():
     from tts.text.ipa import _CONSONANTS, _VOWELS
 

@@ -73,6 +73,8 @@ Speak a text with a trained voice.
   device=cpu          or cuda
   plot=true           also write a picture of each sentence's mel and alignment beside out
   times=words.srt     when each word is spoken: .srt, .json, or .TextGrid for Praat
+  lexicon=words.tsv   how words are said: a line is a word, a tab, its phones and, if it needs one, a tab and its part
+                      of speech (noun, verb, past, adjective, adverb); the voice's own lexicon comes first
   report=FILE.json    what was spoken, for programs: word times, stop reasons, failures, tries, real-time factor
 
 Each sentence is printed with how its decode went: why it stopped, its words, the tries it took. One that fails (does
@@ -121,9 +123,23 @@ OPTIONS = (
     "file",
     "folds",
     "ssml",
+    "lexicon",
 )
 # What goes with out=-: the other options need the whole speech.
-STREAMED = ("voice", "speaker", "out", "seed", "rate", "vocoder", "checkpoint", "config", "device", "file", "ssml")
+STREAMED = (
+    "voice",
+    "speaker",
+    "out",
+    "seed",
+    "rate",
+    "vocoder",
+    "checkpoint",
+    "config",
+    "device",
+    "file",
+    "ssml",
+    "lexicon",
+)
 VOCODERS = ("griffin_lim", "hifigan")  # that speak without being a voice's own
 
 
@@ -270,7 +286,9 @@ def _load(voice: Path, options: dict[str, str]) -> "Synthesizer":
     from tts.synthesis import Synthesizer
 
     files = {name: Path(options[name]) for name in ("checkpoint", "config") if name in options}
-    synthesizer = Synthesizer.load(voice, vocoder=options.get("vocoder", ""), device=device, **files)
+    synthesizer = Synthesizer.load(
+        voice, vocoder=options.get("vocoder", ""), device=device, lexicon=options.get("lexicon", ""), **files
+    )
     if not synthesizer.vocoder.trainable and options.get("out") != "-":
         say(f"{voice}: speaking with {_stand_in(options)}")
     return synthesizer

@@ -22,6 +22,7 @@ from tts.progress import Progress, share_of
 from tts.settings import AudioConfig, check_rate
 from tts.speakers import ONE_SPEAKER, speaker_id
 from tts.text.frontend import EncodedText, Frontend
+from tts.text.lexicon import with_kept_lexicon
 from tts.text.script import Script, Utterance, plan_ssml, plan_text
 from tts.text.ssml import is_ssml, parse_ssml
 from tts.word_times import WordTime, word_times
@@ -136,6 +137,7 @@ class Synthesizer:
         checkpoint: Path | None = None,
         config: Path | None = None,
         device: str = "cpu",
+        lexicon: str = "",
     ) -> "Synthesizer":
         """Load a run folder.
 
@@ -145,6 +147,7 @@ class Synthesizer:
             checkpoint: of "hifigan": a published generator.
             config: of "hifigan": its JSON; None: the one beside the checkpoint.
             device: for torch.
+            lexicon: path of the user's lexicon, which adds to the voice's own.
 
         Raises:
             CheckpointError: if a half is missing or foreign, or the two disagree on what a mel is.
@@ -162,7 +165,7 @@ class Synthesizer:
             spoken_by = _published(checkpoint, config, half.recipe.audio)
         else:
             spoken_by = _own_vocoder(None if vocoder == "griffin_lim" else find_half(voice, "vocoder"), half)
-        frontend = Frontend(half.recipe.text, symbols=half.symbols)
+        frontend = Frontend(with_kept_lexicon(half.recipe.text, voice), half.symbols, lexicon)
         return cls(
             half.model.to(device),
             spoken_by.to(device),

@@ -27,7 +27,7 @@ class WordSpan(NamedTuple):
     word: str
     start: int
     end: int
-    source: str  # "inline", "lexicon", "cmudict", "g2p", "spelled" or "characters"
+    source: str  # one of tts.text.pronounce.Source
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,18 @@ class Frontend:
     """Encodes texts: `frontend("Hello.").ids`.
 
     Args:
-        cfg: units, steps and the user's lexicon.
+        cfg: units, steps and the voice's lexicon.
         symbols: the table that a trained voice was stored with; the current one by default.
+        user_lexicon: path of a lexicon that the user adds to the voice's; empty: none.
 
     Raises:
         ConfigError: for an unknown step, or a lexicon without phonemes.
         TextError: for a lexicon that cannot be read.
     """
 
-    def __init__(self, cfg: TextConfig, symbols: Sequence[str] | None = None):
+    def __init__(self, cfg: TextConfig, symbols: Sequence[str] | None = None, user_lexicon: str = ""):
         check_steps(cfg.steps)
-        if cfg.lexicon and cfg.units == "characters":
+        if (cfg.lexicon or user_lexicon) and cfg.units == "characters":
             raise ConfigError(
                 "text.lexicon gives phonemes, and text.units is characters; empty one or change the other"
             )
@@ -67,7 +68,7 @@ class Frontend:
         lexicon = read_lexicon(cfg.lexicon) if cfg.lexicon else {}
         self.fingerprint = self._fingerprint(lexicon)
         self._ids = {symbol: index for index, symbol in enumerate(self.symbols)}
-        self._pronouncer = Pronouncer(lexicon)
+        self._pronouncer = Pronouncer(lexicon, read_lexicon(user_lexicon) if user_lexicon else None)
 
     def _fingerprint(self, lexicon: Lexicon) -> str:
         # The lexicon counts by what it says, not by where it lies.

@@ -2,10 +2,13 @@
 
 import functools
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from tts.atomic import write_atomically
 from tts.errors import TextError
+from tts.settings import TextConfig
 from tts.text.normalize import plain_punctuation
 from tts.text.parts_of_speech import PARTS, Part
 from tts.text.symbols import parse_phones
@@ -13,6 +16,7 @@ from tts.text.symbols import parse_phones
 # Lower-case word to its phones, with spaces between, for each part of speech; "" is any other.
 Lexicon = dict[str, dict[Part | Literal[""], str]]
 
+KEPT = "lexicon.tsv"  # the voice's own lexicon in its run folder
 _WORD = re.compile(r"[a-z'][a-z'.-]*")
 
 
@@ -45,7 +49,7 @@ def read_lexicon(path: str) -> Lexicon:
     try:
         content = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise TextError(f"lexicon {path} is not readable as UTF-8 text ({error}); set text.lexicon") from error
+        raise TextError(f"lexicon {path} is not readable as UTF-8 text ({error}); give another") from error
     words: Lexicon = {}
     for number, line in enumerate(content.splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
@@ -73,3 +77,15 @@ def _part_of_speech(written: str, where: str) -> Part | Literal[""]:
     if written:
         raise TextError(f"{where}: unknown part of speech {written!r}; one of {', '.join(PARTS)}, or none")
     return ""
+
+
+def keep_lexicon(cfg: TextConfig, run: Path) -> None:
+    """Store the lexicon that a voice is trained with in its run folder, so that it goes where the voice goes."""
+    if cfg.lexicon:
+        write_atomically(run / KEPT, Path(cfg.lexicon).read_bytes())
+
+
+def with_kept_lexicon(cfg: TextConfig, run: Path) -> TextConfig:
+    """The voice's settings with the lexicon that its run folder has kept."""
+    kept = run / KEPT
+    return replace(cfg, lexicon=str(kept)) if cfg.lexicon and kept.is_file() else cfg

@@ -13,6 +13,7 @@ from tts.errors import CheckpointError
 from tts.runs import Plan, write_recipe
 from tts.settings import Recipe
 from tts.text.frontend import Frontend
+from tts.text.lexicon import keep_lexicon
 from tts.training.fit import (
     Outcome,
     device_of_training,
@@ -56,6 +57,7 @@ def _stages(plan: Plan, say: Say) -> bool:
     trainable = not {"vocoder", "gta"} & set(stages) or build_vocoder(recipe).trainable
     starts = find_starts(recipe, run, frontend.symbols, say)
     prepared = _prepared(plan, frontend, say)
+    keep_lexicon(recipe.text, run)
     if "acoustic" in stages and not _train(
         plan, "acoustic", say, lambda: fit_acoustic(recipe, run, prepared, frontend, starts.acoustic, say)
     ):
