@@ -238,7 +238,7 @@ def test_guesses_are_those_of_g2p_en(word, phones):
 
 @pytest.mark.parametrize(
     "text",
-    ["book" * 2500, "a" * 10_000, "x" + "'s" * 5000, "read-" * 2000 + "it", "read " * 2000, "zorb" * 2500 + "'ve"],
+    ["book" * 2500, "a" * 10_000, "x" + "'s" * 5000, "read-" * 2000 + "it", "read " * 10_000, "zorb" * 2500 + "'ve"],
 )
 def test_what_is_no_word_takes_no_long_time(text):
     began = time.perf_counter()

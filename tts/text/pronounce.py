@@ -106,6 +106,10 @@ class Pronouncer:
         found = self._listed(lower, None) or _in_cmudict(lower)
         return Spoken(written, *found) if found else self._spell(written)
 
+    def lists(self, word: str) -> bool:
+        """Whether a lexicon has a lower-case word."""
+        return any(word in lexicon for lexicon in self.lexicons.values())
+
     def _listed(self, word: str, context: Context | None) -> Found | None:
         """What a lexicon has for a lower-case word, by its part of speech where the lexicon tells some apart."""
         for source, lexicon in self.lexicons.items():
@@ -118,7 +122,7 @@ class Pronouncer:
     def _find(self, word: str, shouted: bool, context: Context | None) -> Found | None:
         """What is known of the word, or of the words that it is made of."""
         lower = word.lower()
-        if word == "US" and not shouted and not self._listed(lower, context):  # the country, not the pronoun
+        if word == "US" and not shouted and not self.lists(lower):  # the country, not the pronoun
             return None
         return self._listed(lower, context) or _as_homograph(lower, context, self._listed) or self._alone(lower)
 

@@ -231,19 +231,23 @@ def _stretches(words: Sequence[_Word]) -> list[_Stretch]:
 
 
 def _starts(whole: EncodedText, stretches: Sequence[_Stretch], frontend: Frontend) -> list[int] | None:
-    """The first symbol of each stretch; None if its words are read in another way than alone, as in "Henry VIII"."""
-    counts = [_n_words(stretch, frontend) for stretch in stretches]
-    if sum(counts) != len(whole.words):
-        return None
-    firsts = [sum(counts[:place]) for place in range(len(counts))]
-    return [whole.words[first].start if first < len(whole.words) else len(whole.symbols) - 1 for first in firsts]
+    """The first symbol of each stretch; None if one is not read as words of its own, as in "$5 million"."""
+    starts, words = [0], [word.word for word in whole.words]
+    before: list[_Word] = []
+    for stretch in stretches[:-1]:
+        before += stretch.words
+        said = _said(before, frontend)
+        if said != words[: len(said)]:
+            return None
+        starts.append(whole.words[len(said)].start if len(said) < len(words) else len(whole.symbols) - 1)
+    return starts
 
 
-def _n_words(stretch: _Stretch, frontend: Frontend) -> int:
+def _said(words: Sequence[_Word], frontend: Frontend) -> list[str]:
     try:
-        return len(frontend(_written(stretch.words)).words)
+        return [word.word for word in frontend(_written(words)).words]
     except NothingToSayError:
-        return 0
+        return []
 
 
 class _Joined(NamedTuple):
