@@ -32,7 +32,9 @@ def phones(ssml: str) -> list[str]:
 
 def test_what_is_ssml():
     assert is_ssml("<speak>hi</speak>") and is_ssml('\n<?xml version="1.0"?>\n<!-- a --><speak version="1.1">')
-    assert not any(map(is_ssml, ("", "speak", "a <speak>", "<speaker>", "<s>hi</s>")))
+    assert not any(map(is_ssml, ("", "speak", "a <speak>", "<speaker>", "<s>hi</s>", "<!-- <speak>")))
+    assert not is_ssml("<!-- a -->" * 10_000)  # at once
+    assert is_ssml("<!-- a -->" * 10_000 + "<speak/>")
 
 
 def test_pieces_in_order():

@@ -25,6 +25,7 @@ MAX_DEPTH = 30  # elements within elements
 MAX_BREAK = 20.0  # seconds
 PARAGRAPH_SECONDS = 0.5  # around a p
 
+_START = re.compile(r"\s*(<\?xml|<!--|<speak(?=[\s/>]))")
 _ATTRIBUTES = {
     "speak": ("version", "xml:lang", "xmlns"),
     "p": ("xml:lang",),
@@ -100,8 +101,13 @@ class _Open(NamedTuple):
 
 
 def is_ssml(text: str) -> bool:
-    """Whether a text is SSML: it begins with the element speak."""
-    return re.match(r"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<speak[\s/>]", text, re.DOTALL) is not None
+    """Whether a text is SSML: it begins with the element speak, after a declaration and comments if there are any."""
+    place = _START.match(text)
+    while place and place[1] in ("<?xml", "<!--"):
+        end = "?>" if place[1] == "<?xml" else "-->"
+        closed = text.find(end, place.end())
+        place = _START.match(text, closed + len(end)) if closed >= 0 else None
+    return place is not None
 
 
 def parse_ssml(text: str, speakers: Sequence[str] = ONE_SPEAKER) -> list[Piece]:
