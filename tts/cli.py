@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tts.arguments import check_device, complain, number, progress_line, say, take, true_or_false, whole_number
 from tts.atomic import check_writable, write_atomically
 from tts.cli_evaluation import evaluate, listen, phones, plot
+from tts.cli_text import explain
 from tts.errors import ConfigError, TTSError, nearest
 from tts.settings import check_rate
 
@@ -89,6 +90,7 @@ Text to speech you train yourself.
   tts listen      a blind listening test of voices, in the browser
   tts plot        losses, alignment and failures of a training as pictures
   tts phones      train the phone recogniser that evaluate listens with
+  tts explain     how a text is read: classes, rules, phones, and what is guessed
 
 `tts COMMAND --help` teaches."""
 
@@ -130,6 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "listen": listen,
         "plot": plot,
         "phones": phones,
+        "explain": explain,
     }
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(COMMANDS_HELP)
