@@ -15,7 +15,7 @@ from tts.text.rules_symbols import PUNCTUATION, SYMBOLS, closes_sentence
 from tts.text.rules_times import DATES, NAMED_DATES, PHONES, TIMES
 from tts.text.rules_web import TAGS, WEB
 from tts.text.rules_words import ABBREVIATIONS, CAPITALS, MIXED
-from tts.text.tables import ANYWHERE, NUMBERED, SLASHED
+from tts.text.tables import ANYWHERE, NUMBERED, SLASHED, words_of
 from tts.text.tokens import Token
 
 VERSION = 1  # of what is read how; a change is another frontend
@@ -25,7 +25,10 @@ _SPACE = re.compile(r"\s+")
 _WORD = re.compile(r"'?[A-Za-z]+(?:['-][A-Za-z]+)*'?")
 # A word in small letters with nothing around it that a rule could want.
 _PLAIN_WORD = re.compile(r"[a-z]{2,}(?:'[a-z]+)?(?=[ ,;!?]|\Z)")
+_ELIDED = words_of("tis twas twere em n cause til till bout round cept kay tude gainst neath")
+_NUMERAL = re.compile(r"[ivxl]+")
 _LOWER = frozenset(word for word in (*ANYWHERE, *NUMBERED, *SLASHED, "w") if word[0].islower()) | {"jan"}
+_LETTERS = re.compile(r"[A-Za-z]{1,10}")
 _OTHER_WORD = re.compile(r"[^\W\d_]+")
 
 _IN_DIGITS = (*PHONES, *TIMES, *DATES, *MONEY, *AMOUNTS, *NUMBERS, *MIXED, *LAST_NUMBER)
@@ -86,7 +89,7 @@ class Reader:
         text, first = context.text, context.text[place]
         if first == "{" or first == "}":
             return _inline(text, place)
-        if first.isascii() and (first.isalpha() or (first == "'" and text[place + 1 : place + 2].isalpha())):
+        if first.isascii() and (first.isalpha() or (first == "'" and _is_elision(text, place))):
             return _worded(context, place)
         rules: Sequence[Rule] = ()
         if first.isdigit() or first in "½¼¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞":
@@ -114,6 +117,12 @@ class Reader:
         return Token(written, place, end, "skipped", "", "no rule")
 
 
+def _is_elision(text: str, place: int) -> bool:
+    """Whether an apostrophe belongs to the word after it: 'tis, but not the quoted 'so'."""
+    word = _LETTERS.match(text, place + 1)
+    return word is not None and word.group().lower() in _ELIDED
+
+
 def _may_sign(text: str, place: int) -> bool:
     """Whether a sign at `place` may belong to a number: a hyphen does not, right behind a word."""
     return text[place] not in "+-−–.'" or place == 0 or not (text[place - 1].isalnum() or text[place - 1] in ")%}")
@@ -138,15 +147,24 @@ def _worded(context: Context, place: int) -> Token:
     """What begins with a letter: what the rules make of it, else a word."""
     text = context.text
     plain = _PLAIN_WORD.match(text, place)
-    if plain and plain.group() not in _LOWER:
+    if plain and plain.group() not in _LOWER and not _NUMERAL.fullmatch(plain.group()):
         return Token(plain.group(), place, plain.end(), "word", plain.group(), "word")
     for row in _AT_LETTER:
         if token := _apply(row, context, place):
             return token
     match = _WORD.match(text, place)
     assert match is not None, "it begins with a letter"
-    word = match.group()
-    return Token(word, place, match.end(), "word", word, "word")
+    word = _without_quote(match.group(), context)
+    return Token(word, place, place + len(word), "word", word, "word")
+
+
+def _without_quote(word: str, context: Context) -> str:
+    """A word without an apostrophe at its end that closes a quote; that of `hours'` belongs to it."""
+    if not word.endswith("'"):
+        return word
+    recent = [token.text for token in context.tokens[-_QUOTED:] if token.rule == "quote"]
+    opened = recent.count("'") % 2 == 1
+    return word[:-1] if opened or not word.endswith(("s'", "S'", "n'")) else word
 
 
 def _inline(text: str, place: int) -> Token:
@@ -159,7 +177,7 @@ def _inline(text: str, place: int) -> Token:
 
 def _is_shouted(text: str) -> bool:
     """Whether all of a text is in capitals, and so long that it is no initialism."""
-    return text.isupper() and re.search(r"[A-Z]{6}", text) is not None
+    return text.isupper() and re.search(r"[A-Z]{6}", text) is not None and re.search(r"[A-Z]\s+[A-Z]", text) is not None
 
 
 def _in_original(token: Token, text: str, place: Callable[[int], int]) -> Token:

@@ -52,7 +52,7 @@ def _described(match: re.Match[str], context: Context) -> bool:
 
 def _amount(match: re.Match[str], currency: Currency, context: Context) -> str:
     number, to, scale = match.group("number"), match.groupdict().get("to"), _scale(match)
-    minus = "minus " if match.groupdict().get("minus") else ""
+    minus = "minus " if match.groupdict().get("minus") or match.groupdict().get("after") else ""
     single = _described(match, context)
     if to:
         many = currency.one if single else currency.many
@@ -126,7 +126,8 @@ def _measure(match: re.Match[str], context: Context) -> str | None:
     scale = f" {match.group('long')}" if match.group("long") else ""
     said = context.quantity(number) + (f" to {context.quantity(to)}" if to else "")
     minus = "minus " if match.group("minus") else ""
-    return f"{minus}{said}{scale} {before}{name}{_per(match, context)}"
+    ending = {"²": " squared", "³": " cubed"}.get(match.group("squared") or "", "")
+    return f"{minus}{said}{scale} {before}{name}{_per(match, context)}{ending}"
 
 
 def _feet(match: re.Match[str], context: Context) -> str | None:
@@ -181,9 +182,14 @@ def _percent(match: re.Match[str], context: Context) -> str:
 
 
 def _dimensions(match: re.Match[str], context: Context) -> str:
-    said = " by ".join(context.quantity(part) for part in re.split(r"\s?[x×]\s?", match.group("sides")))
+    said = " by ".join(_side(part, context) for part in re.split(r"\s?[x×]\s?", match.group("sides")))
     unit = match.group("unit")
     return f"{said} {UNITS[unit].many}" if unit else said
+
+
+def _side(written: str, context: Context) -> str:
+    in_pairs = re.fullmatch(r"1[0-9]\d\d|2[01][1-9]\d", written) is not None
+    return context.words.pairs(written) if in_pairs else context.quantity(written)
 
 
 def _times(match: re.Match[str], context: Context) -> str:
@@ -192,6 +198,8 @@ def _times(match: re.Match[str], context: Context) -> str:
 
 def _scaled(match: re.Match[str], context: Context) -> str | None:
     short = match.group(2)
+    if short == "B" and context.before() in _NUMBERED_PLACES:
+        return None
     if match.group() in ("3M", "4K", "8K", "2K") or (
         short == "K" and match.group(1) in ("1", "5", "10") and _RACE.match(match.string, match.end())
     ):
@@ -199,6 +207,7 @@ def _scaled(match: re.Match[str], context: Context) -> str | None:
     return f"{context.quantity(match.group(1))} {MAGNITUDES[short]}{'' if not match.group(3) else ' plus'}"
 
 
+_NUMBERED_PLACES = words_of("apt apartment unit suite room seat gate exhibit platform section row flat grade")
 _RACE = re.compile(r"\s(?:run|race|walk)\b")
 _TO = rf"(?:{DASH}(?P<to>{QUANTITY}))?"
 _MINUS = r"(?P<minus>[-−])?"
@@ -207,7 +216,7 @@ MONEY: tuple[Rule, ...] = (
     rule(
         "amount of money",
         "money",
-        rf"(?P<minus>[-−]\s?)?(?P<sign>{_SIGN}|U\.S\.\$)\s?(?P<number>{NUMBER})"
+        rf"(?P<minus>[-−]\s?)?(?P<sign>{_SIGN}|U\.S\.\$)\s?(?P<after>-)?(?P<number>{NUMBER})"
         rf"(?:{DASH}(?:{_SIGN})?(?P<to>{NUMBER})(?![\d-]))?{_SCALE}(?:\s?/\s?(?P<per>{_PER}|[a-z]+)\b)?(?!\d)",
         _signed,
     ),
@@ -232,14 +241,14 @@ AMOUNTS: tuple[Rule, ...] = (
     rule(
         "dimensions",
         "measure",
-        rf"(?P<sides>{NUMBER}(?:\s?[x×]\s?{NUMBER}){{1,4}})(?:\s?(?P<unit>{_UNIT})\b)?(?!\w)",
+        rf"(?P<sides>{NUMBER}(?:\s?[x×]\s?{NUMBER}){{1,4}})(?:\s?(?P<unit>{_UNIT})\b)?(?!\w|\s?=)",
         _dimensions,
     ),
     rule(
         "number and unit",
         "measure",
         rf"{_MINUS}(?P<number>{QUANTITY}){_TO}(?:\s(?P<long>million|billion|thousand|hundred|trillion))?(?P<gap>\s?|-)"
-        rf"(?P<unit>{_UNIT})(?P<power>[²³]|[23](?!\w))?(?:/(?P<per>{_PER})\b)?(?!\w|'\w|[²³])(?:\.(?=\s+[a-z]|[,;:)])|(?<=in)\.)?",
+        rf"(?P<unit>{_UNIT})(?P<power>[²³]|[23](?!\w))?(?:/(?P<per>{_PER})(?![A-Za-z\d])(?P<squared>[²³])?)?(?!\w|'\w|[²³])(?:\.(?=\s+[a-z]|[,;:)])|(?<=in)\.)?",
         _measure,
     ),
     rule("feet", "measure", r"(\d+)'(?=[\s,.;]|\Z)", _only_feet, "likely"),

@@ -13,6 +13,7 @@ _PAIRWISE = words_of(
     "room rm flight route highway hwy interstate apartment apt suite ste bus channel boeing airbus exhibit number "
     "no route sr us i train bed gate hall rte"
 )
+_RATED = words_of("rate rated rates rating score scored scores gave give got")
 _EMERGENCY = words_of("call called calling calls dial dialed dialing dials phoned a the")
 _STREET = re.compile(
     rf"\s(?:[NSEW]\.?\s|North\s|South\s|East\s|West\s)?(?:[A-Z][a-z]+\s|\d+(?:st|nd|rd|th)\s){{1,3}}(?:{'|'.join(STREETS)})\b"
@@ -39,7 +40,8 @@ def _fraction(match: re.Match[str], context: Context) -> str | None:
     whole, above, below = match.group(1), int(match.group(2)), int(match.group(3))
     if len(match.group(2)) > 3 or len(match.group(3)) > 4:
         return None
-    if re.match(r"\s(?:stars?|rating)\b", match.string[match.end() : match.end() + 9]) and not whole:
+    rated = context.before() in _RATED or context.before(2) in _RATED
+    if not whole and (rated or re.match(r"\s(?:stars?|rating)\b", match.string[match.end() : match.end() + 9])):
         return f"{context.words.cardinal(above)} out of {context.words.cardinal(below)}"
     if not is_fraction(above, below):
         return None
@@ -111,7 +113,7 @@ def _scientific(match: re.Match[str], context: Context) -> str:
 
 def _calculation(match: re.Match[str], context: Context) -> str | None:
     written = match.group()
-    if not re.search(r"[=×*÷+]|\s[-−–]\s.*=", written):
+    if not re.search(r"[=×*÷+<>≤≥≈]|\s[-−–]\s.*=", written):
         return None
     said = []
     for part in re.findall(rf"{NUMBER}|[-+−–×*x÷/=<>≤≥≈^]", written):
@@ -190,7 +192,7 @@ NUMBERS: tuple[Rule, ...] = (
     rule("power", "cardinal", rf"({NUMBER})(\^[-+]?\d+|[⁻⁺]?[⁰¹²³⁴-⁹]+)", _power),
     rule("fraction", "fraction", rf"(?:\d+\s?|)[{VULGAR}]", _vulgar),
     rule("fraction", "fraction", r"(?:(\d+)[ -])?(\d+)/(\d+)(?![\w/]|[.,]\d)", _fraction),
-    rule("calculation", "symbol", rf"{NUMBER}(?:\s?[-+−×*÷/=<>^]\s?{NUMBER}){{1,12}}(?!\w)", _calculation),
+    rule("calculation", "symbol", rf"{NUMBER}(?:\s?[-+−×*÷/=<>≤≥≈^]\s?{NUMBER}){{1,12}}(?!\w)", _calculation),
     rule("numbers with slashes", "ratio", r"\d+(?:/\d+)+(?!\w)", _slashed, "guess"),
     rule("range", "range", rf"([-−])?({QUANTITY}){DASH}({QUANTITY})(?![\w-]|[.,]\d)", _range, "likely"),
     rule("signed number", "cardinal", rf"([-−+±~≈<>≤≥#№])\s?({QUANTITY})(?![\w])", _signed),

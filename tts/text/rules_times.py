@@ -213,7 +213,7 @@ def _years(match: re.Match[str], context: Context) -> str | None:
 
 def is_year(digits: str, context: Context, following: str) -> bool:
     """Whether four digits are read as a year: not before a noun that they count, unless they are round hundreds."""
-    if not (len(digits) == 4 and 1010 <= int(digits) <= 2099):
+    if not (len(digits) == 4 and 1010 <= int(digits) <= 2199):
         return False
     counted = re.match(r"\s(?:[a-z]{3,}[^s\W]s|people|men|women|children|feet|more)\b(?<!\bthis)", following)
     return not counted or digits.endswith("00") or context.before() in _BEFORE_YEAR or digits == "2000"

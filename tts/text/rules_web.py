@@ -29,6 +29,7 @@ _SIGNS = {
     **{"!": "exclamation point", "*": "asterisk", "$": "dollar", "'": "apostrophe", "(": "parenthesis", "|": "bar"},
     **{")": "parenthesis", "[": "bracket", "]": "bracket", "\\": "backslash", "^": "caret", "·": "dot", "–": "dash"},
 }
+_SPELLED = words_of("edu uk us tv ai io fm")
 _WORDS = words_of("com org net gov mil info biz app dev co me")  # endings that are said as words
 _CAMEL = re.compile(r"[A-Z]{2,}(?=[A-Z][a-z]|\d|\b|_|s\b)|[A-Z]?[a-z]+|[A-Z]+|\d+|[^\W\d_]+")
 
@@ -36,6 +37,8 @@ _CAMEL = re.compile(r"[A-Z]{2,}(?=[A-Z][a-z]|\d|\b|_|s\b)|[A-Z]?[a-z]+|[A-Z]+|\d
 def _piece(piece: str, context: Context) -> str:
     """A run of letters, as a word or spelled."""
     lower = piece.lower()
+    if lower in _SPELLED:
+        return spelled(piece.upper())
     if lower in _WORDS or (
         is_word(lower) and (len(piece) > 2 or lower in ("my", "go", "we", "it", "to", "is", "in", "at"))
     ):

@@ -17,6 +17,7 @@ from tts.text.tables import (
     SLASHED,
     STATES,
     TITLES,
+    UNDOTTED,
     WEEKDAYS,
     words_of,
 )
@@ -104,11 +105,20 @@ def _slashed(match: re.Match[str], context: Context) -> str:
 
 
 def _regnal(match: re.Match[str], context: Context) -> str | None:
+    said = _numeral(match, context)
+    return said + (match.group(2) or "") if said else None
+
+
+def _numeral(match: re.Match[str], context: Context) -> str | None:
     """`Henry VIII` is the eighth; after other names and what is counted a numeral is a cardinal."""
     numeral = match.group(1)
     value = roman(numeral)
     before = context.written_before().removesuffix("'s")
-    if not value or not before or context.tokens[-1].kind in ("punctuation", "abbreviation"):
+    if not value or not before or context.tokens[-1].kind == "punctuation":
+        return None
+    if context.tokens[-1].rule == "before a number":
+        return context.words.cardinal(value)
+    if context.tokens[-1].kind == "abbreviation":
         return None
     following = match.string[match.end() : match.end() + 20]
     if before in COUNTED:
@@ -260,13 +270,17 @@ def _mixed(match: re.Match[str], context: Context) -> str:
     return " ".join(said)
 
 
+def _word_and_decade(match: re.Match[str], context: Context) -> str:
+    return f"{match.group(1)} {context.words.decade(match.group(2) or '', match.group(3))}"
+
+
 def _run_of_digits(run: str, lead: str, hyphen: bool, context: Context) -> str:
     if run[0] == "0":
         return context.words.digits(run)
     if len(run) == 3 and not run.endswith("00") and (hyphen or len(lead) <= 1):
         return context.words.pairs(run)
     if len(run) == 4 and hyphen:
-        return context.words.pairs(run)
+        return context.words.year(int(run))
     if len(run) >= 3 and lead and not run.endswith("00"):
         return context.words.digits(run)
     return context.words.whole(run)
@@ -310,19 +324,21 @@ ABBREVIATIONS: tuple[Rule, ...] = (
         any_case=True,
     ),
     rule("slashed abbreviation", "abbreviation", rf"(?:{_any_of(SLASHED)})(?!\w)", _slashed, any_case=True),
+    rule("letters of a word", "initialism", rf"({_any_of(UNDOTTED)})(?!\w)", lambda match, _: UNDOTTED[match.group(1)]),
     rule("era", "initialism", r"(AD|BC|BCE|CE)(?=\s\d)", _era),
 )
 CAPITALS: tuple[Rule, ...] = (
     rule("initials", "initialism", r"(?:[A-Za-z]\.){2,20}(?:'?s(?!\w))?", _dotted),
     rule("initial", "initialism", r"([A-HJ-Z])\.(?=\s+[A-Z{])", _point_of),
     rule("initials", "initialism", r"([A-Z]{1,3})\s?&\s?([A-Z]{1,3})(?!\w)", _ampersand),
-    rule("roman numeral", "roman", rf"{ROMAN}(?![\w'-])(?:\.(?=\s+[a-z]|[,;:]))?", _regnal),
+    rule("roman numeral", "roman", rf"{ROMAN}('s)?(?![\w'-])(?:\.(?=\s+[a-z]|[,;:]))?", _regnal),
     rule("roman numeral", "roman", r"([ivxl]{1,8})(?=(\)|\W|\Z))(?!['-])", _lower_numeral),
     rule("letter and sign", "mixed", r"([A-Z])(\+\+|[+#*]|-(?=[\s.,;!?]|\Z))(?!\w)", _letter_and_sign, "likely"),
     rule("initialism", "initialism", r"([A-Z]{2,6})('?s)?(?![A-Za-z\d]|-\d)", _initialism),
     rule("acronym", "acronym", r"([A-Z]{3,})(?:'?s)?(?![A-Za-z\d]|-\d)", _acronym, "likely"),
 )
 MIXED: tuple[Rule, ...] = (
+    rule("word and decade", "decade", r"([A-Za-z]{2,12})-(\d\d)?(\d0)'?s(?!\w)", _word_and_decade),
     rule(
         "letters and digits",
         "mixed",

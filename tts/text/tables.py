@@ -70,6 +70,11 @@ DOTTED_WORDS = {
         "m.sc.": "M.S.C.",
     },
 }
+# Letters in both cases that are spelled.
+UNDOTTED = {
+    **{"PhD": "P.H.D.", "PhDs": "P.H.D.s", "MSc": "M.S.C.", "BSc": "B.S.C.", "pH": "P.H.", "mRNA": "M.R.N.A."},
+    **{"iOS": "I.O.S.", "tRNA": "T.R.N.A.", "LaTeX": "lay tech", "eBay": "E. bay", "macOS": "mac O.S."},
+}
 MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July", "August", "September", "October"),
     *("November", "December"),
