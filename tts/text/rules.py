@@ -12,13 +12,9 @@ from tts.text.tokens import Kind, Sure, Token
 NUMBER = r"(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)"
 VULGAR = "½¼¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
 # A quantity: also with a fraction, `5 1/2` or `5½`.
-QUANTITY = (
-    rf"(?:\d+[ -]\d{{1,2}}/\d{{1,3}}(?![\d/])|\d{{1,2}}/\d{{1,3}}(?![\d/])|{NUMBER}\s?[{VULGAR}]|{NUMBER}|[{VULGAR}])"
-)
+_SLASHED = r"\d{1,2}/\d{1,3}(?![\d/])"
+QUANTITY = rf"(?:\d{{1,9}}[ -]{_SLASHED}|{_SLASHED}|\d{{1,9}}\s?[{VULGAR}]|{NUMBER}|[{VULGAR}])"
 DASH = r"\s?(?:-|–|—)\s?"
-# What may not follow a number, or it is part of something longer.
-END = r"(?![\w]|[.,:/]\d|[-–/]\d)"
-MINUS = r"[-−](?=[\d.])"
 
 
 @dataclass

@@ -115,8 +115,10 @@ def _measure(match: re.Match[str], context: Context) -> str | None:
             and not _MARK_NEXT.match(match.string, end)
         ):
             return None
-    if glued and written in ("s", "t", "N", "J", "K", "L", "pt"):
+    if glued and written in ("s", "t", "N", "J", "K", "L", "pt") and not (written == "s" and "." in number):
         return None
+    if glued and written == "m" and re.fullmatch(r"\d{1,2}\s?h(?:rs?)?", context.before()):  # 2h 30m
+        written = "min"
     unit = UNITS[written]
     power = match.group("power")
     before = f"{_POWERS[power]} " if power else ""
@@ -200,8 +202,11 @@ def _scaled(match: re.Match[str], context: Context) -> str | None:
     short = match.group(2)
     if short == "B" and context.before() in _NUMBERED_PLACES:
         return None
-    if match.group() in ("3M", "4K", "8K", "2K") or (
-        short == "K" and match.group(1) in ("1", "5", "10") and _RACE.match(match.string, match.end())
+    raced = short == "K" and match.group(1) in ("5", "10") and context.before() in ("a", "the")
+    if (
+        raced
+        or match.group() in ("3M", "4K", "8K", "2K")
+        or (short == "K" and match.group(1) in ("1", "5", "10") and _RACE.match(match.string, match.end()))
     ):
         return None
     return f"{context.quantity(match.group(1))} {MAGNITUDES[short]}{'' if not match.group(3) else ' plus'}"
@@ -248,7 +253,7 @@ AMOUNTS: tuple[Rule, ...] = (
         "number and unit",
         "measure",
         rf"{_MINUS}(?P<number>{QUANTITY}){_TO}(?:\s(?P<long>million|billion|thousand|hundred|trillion))?(?P<gap>\s?|-)"
-        rf"(?P<unit>{_UNIT})(?P<power>[²³]|[23](?!\w))?(?:/(?P<per>{_PER})(?![A-Za-z\d])(?P<squared>[²³])?)?(?!\w|'\w|[²³])(?:\.(?=\s+[a-z]|[,;:)])|(?<=in)\.)?",
+        rf"(?P<unit>{_UNIT})(?P<power>[²³]|[23](?!\w))?(?:/(?P<per>{_PER})(?![A-Za-z\d])(?P<squared>[²³])?)?(?!\w|'\w|[²³])(?:\.(?=\s+[a-z\d]|[,;:)])|(?<=in)\.)?",
         _measure,
     ),
     rule("feet", "measure", r"(\d+)'(?=[\s,.;]|\Z)", _only_feet, "likely"),

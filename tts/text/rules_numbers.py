@@ -11,7 +11,7 @@ from tts.text.tables import STREETS, words_of
 _DIGITWISE = words_of("box pin code zip zipcode extension ext serial id account password isbn hex badge dial")
 _PAIRWISE = words_of(
     "room rm flight route highway hwy interstate apartment apt suite ste bus channel boeing airbus exhibit number "
-    "no route sr us i train bed gate hall rte"
+    "no sr us train bed gate hall rte frame p.s"
 )
 _RATED = words_of("rate rated rates rating score scored scores gave give got")
 _EMERGENCY = words_of("call called calling calls dial dialed dialing dials phoned a the")
@@ -51,8 +51,10 @@ def _fraction(match: re.Match[str], context: Context) -> str | None:
 def _slashed(match: re.Match[str], context: Context) -> str:
     numbers = match.group().split("/")
     if numbers == ["24", "7"] or len(numbers) > 2:
-        return " ".join(context.words.whole(number) for number in numbers)
-    first, second = (context.words.whole(number) for number in numbers)
+        return " ".join(context.words.decimal(number) for number in numbers)
+    first, second = (context.words.decimal(number) for number in numbers)
+    if numbers[0] == numbers[1]:  # fifty-fifty
+        return f"{first} {second}"
     return f"{first} out of {second}" if numbers[1] in ("5", "10", "100") else f"{first} over {second}"
 
 
@@ -66,7 +68,7 @@ def _range(match: re.Match[str], context: Context) -> str:
 
 
 def _number(written: str, context: Context) -> str:
-    plain = written.isdigit() and is_year(written, context, "")
+    plain = written.isdecimal() and is_year(written, context, "")
     return context.words.year(int(written)) if plain else context.quantity(written)
 
 
@@ -92,7 +94,7 @@ def _signed(match: re.Match[str], context: Context) -> str:
 
 
 def _pairs(digits: str) -> bool:
-    return len(digits) in (3, 4) and digits.isdigit() and digits[0] != "0" and not digits.endswith("00")
+    return len(digits) in (3, 4) and digits.isdecimal() and digits[0] != "0" and not digits.endswith("00")
 
 
 def _power(match: re.Match[str], context: Context) -> str:
@@ -144,10 +146,9 @@ _ERA = re.compile(r",?\s(?:B\.\s?C\.|A\.\s?D\.|BC|AD|CE)(?!\w)")
 
 
 def _is_ancient(before: str, following: str) -> bool:
-    """Whether three digits are a year: before an era, or alone after `in`."""
-    return _ERA.match(following) is not None or (
-        before == "in" and re.match(r"[,;.]?(?:\s|\Z)(?![a-z]+s\b)", following) is not None and following[:1] in ",;."
-    )
+    """Whether three digits are a year: before an era, after `year`, or after `in` where nothing is counted."""
+    alone = re.match(r"[,;.]?(?:\s|\Z)", following) is not None and re.match(r"[,;.]|\s[A-Z]", following) is not None
+    return _ERA.match(following) is not None or before == "year" or (before == "in" and alone)
 
 
 def _integer(match: re.Match[str], context: Context) -> str:
@@ -193,9 +194,10 @@ NUMBERS: tuple[Rule, ...] = (
     rule("fraction", "fraction", rf"(?:\d+\s?|)[{VULGAR}]", _vulgar),
     rule("fraction", "fraction", r"(?:(\d+)[ -])?(\d+)/(\d+)(?![\w/]|[.,]\d)", _fraction),
     rule("calculation", "symbol", rf"{NUMBER}(?:\s?[-+−×*÷/=<>≤≥≈^]\s?{NUMBER}){{1,12}}(?!\w)", _calculation),
-    rule("numbers with slashes", "ratio", r"\d+(?:/\d+)+(?!\w)", _slashed, "guess"),
+    rule("numbers with slashes", "ratio", r"\d+(?:\.\d+)?(?:/\d+)+(?!\w)", _slashed, "guess"),
     rule("range", "range", rf"([-−])?({QUANTITY}){DASH}({QUANTITY})(?![\w-]|[.,]\d)", _range, "likely"),
     rule("signed number", "cardinal", rf"([-−+±~≈<>≤≥#№])\s?({QUANTITY})(?![\w])", _signed),
+    rule("stars", "mixed", r"([1-7])[*★⭐](?!\w|\s?\d)", lambda m, c: f"{c.words.whole(m.group(1))} star"),
     rule("number and more", "cardinal", rf"({NUMBER})\+(?!\w)", _plus),
     rule("number and word", "mixed", rf"({NUMBER})-((?:[A-Za-z][a-z]+|[a-z]+)(?:-[A-Za-z]+)*)(?!\w)", _joined),
     rule("decimal", "decimal", r"(?:\d{1,3}(?:,\d{3})+|\d+)?\.\d+(?!\w)", _decimal),
@@ -203,4 +205,11 @@ NUMBERS: tuple[Rule, ...] = (
     rule("year", "year", r"\d{4}(?!\w)", _integer_kind, "likely"),
     rule("number", "cardinal", r"\d+(?!\w)", _integer),
 )
-LAST_NUMBER: tuple[Rule, ...] = (rule("number", "cardinal", r"\d+", _digit_run, "guess"),)
+LAST_NUMBER: tuple[Rule, ...] = (
+    rule("decimal", "decimal", r"\d+\.\d+", _vulgar, "guess"),
+    rule("number", "cardinal", r"\d+", _digit_run, "guess"),
+)
+BEFORE_NUMBERS: tuple[Rule, ...] = (
+    rule("sign before a number", "symbol", r"[~≈<>≤≥±](?=\s?[\d.$£€])", lambda match, _: _SIGNS[match.group()]),
+    rule("copyright", "symbol", r"\([cC]\)(?=\s?\d{4})", lambda *_: "copyright"),
+)

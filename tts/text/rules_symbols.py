@@ -154,7 +154,7 @@ SYMBOLS: tuple[Rule, ...] = (
         _silent,
     ),
     rule("bullet", "symbol", r"(?:(?<=\n)|(?<!.))\s*[*+>](?=\s)", _silent),
-    rule("range", "symbol", r"(?<=\w)-(?=\w)|-(?!\d)", _silent),
+    rule("hyphen", "punctuation", r"(?<=\w)-(?=\w)|-(?!\d)", _silent),
     rule("name of a sign", "symbol", r".", _named),
     rule("emoji", "emoji", rf"{_EMOJI}+", _emoji),
     rule("layout", "symbol", rf"[{re.escape(''.join(sorted(SILENT)))}]+", _silent),

@@ -15,7 +15,7 @@ _DATED = words_of(
 )
 _RATIO = words_of("ratio odds score mix")
 _BEFORE_YEAR = words_of(
-    "in of since by until till from during before after year years circa around about to between early late mid "
+    "the in of since by until till from during before after year years circa around about to between early late mid "
     "spring summer fall autumn winter copyright class christmas through"
 )
 
@@ -58,6 +58,12 @@ def _date(month: int, day: int, year: str, context: Context) -> str | None:
 def _iso(match: re.Match[str], context: Context) -> str | None:
     year, month, day = match.group(1, 3, 4)
     return _date(int(month), int(day), year, context)
+
+
+def _date_and_time(match: re.Match[str], context: Context) -> str | None:
+    year, month, day, hour, minute = match.group(1, 2, 3, 4, 5)
+    date = _date(int(month), int(day), year, context)
+    return f"{date}, {_clock(hour, minute, context)}" if date else None
 
 
 def _numeric(match: re.Match[str], context: Context) -> str | None:
@@ -223,6 +229,12 @@ _SUFFIX = r"(?P<suffix>st|nd|rd|th)?"
 _HALF = r"\s?(?P<half{0}>[AaPp])(?:\.\s?[Mm]\b\.?|[Mm](?!\w))"
 NAMED_DATES: tuple[Rule, ...] = (
     rule(
+        "date and time",
+        "date",
+        r"([12]\d{3})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:\.\d+)?)?(Z|[+-]\d\d:?\d\d)?(?!\w)",
+        _date_and_time,
+    ),
+    rule(
         "month and day",
         "date",
         rf"(?P<month>{_MONTH})\.?\s+(?:the\s)?(?P<day>\d{{1,2}}){_SUFFIX}(?:{DASH}(?P<to>\d{{1,2}})(?:st|nd|rd|th)?(?!\d))?"
@@ -278,6 +290,12 @@ TIMES: tuple[Rule, ...] = (
     rule("ratio", "ratio", r"\d+(?::\d+)+(?!\w)", _ratio),
 )
 DATES: tuple[Rule, ...] = (
+    rule(
+        "date and time",
+        "date",
+        r"([12]\d{3})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:\.\d+)?)?(Z|[+-]\d\d:?\d\d)?(?!\w)",
+        _date_and_time,
+    ),
     rule("date, year first", "date", r"([12]\d{3})([-/])(\d{1,2})\2(\d{1,2})(?![\w-])", _iso),
     rule("date in numbers", "date", rf"(\d{{1,2}})([/.-])(\d{{1,2}})\2([12]\d{{3}}|\d\d){_AFTER}", _numeric),
     rule("month and year in numbers", "date", r"(0?[1-9]|1[0-2])/((?:19|20)\d\d)(?![\w/])", _month_and_year),
@@ -288,7 +306,7 @@ DATES: tuple[Rule, ...] = (
         rf"(?P<day>\d{{1,2}})(?:{DASH}(?P<to>\d{{1,2}}))?{_SUFFIX}\s+(?P<of>of\s+)?(?P<month>{_MONTH})(?:\.(?=\s))?(?!\w)(?:,?\s+{_YEAR})?",
         _day_named,
     ),
-    rule("decade", "decade", r"'?(\d\d)?(\d0)'?s(?!\w)", _decade),
+    rule("decade", "decade", r"'?(?!00'?s)(\d\d)?(\d0)'?s(?!\w)", _decade),
     rule("years", "range", rf"((?:1[0-9]|20)\d\d){DASH}((?:1[0-9]|20)\d\d|\d\d)(?![\w%]|[.,]\d|-\d)", _years),
     rule("short year", "year", r"'(\d\d)(?![\w'])", _short_year),
 )

@@ -51,7 +51,7 @@ def _address(written: str, context: Context) -> str:
     """Names, numbers and signs, one after the other."""
     said = []
     for part in re.findall(r"[A-Za-z]+|\d+|[^\sA-Za-z\d]", written):
-        if part.isdigit():
+        if part.isdecimal():
             said.append(
                 context.words.whole(part)
                 if len(part) < 3
@@ -74,7 +74,7 @@ def _split_name(written: str, context: Context) -> str:
     """A name without spaces as words: `ThrowbackThursday2020`."""
     said = []
     for part in _CAMEL.findall(written.replace("_", " ")):
-        if part.isdigit():
+        if part.isdecimal():
             said.append(context.words.year(int(part)) if len(part) == 4 else context.words.whole(part))
         elif part.isupper() and 1 < len(part) <= 5 and not (len(part) > 3 and is_word(part.lower())):
             said.append(spelled(part))
@@ -96,7 +96,7 @@ def _mention(match: re.Match[str], context: Context) -> str | None:
         if "_" in match.group(1) or "." in match.group(1)
         else _split_name(match.group(1), context)
     )
-    return f"at {said}"
+    return f"at {said}" if said.isascii() and said else None
 
 
 def _file(match: re.Match[str], context: Context) -> str | None:
@@ -133,13 +133,13 @@ WEB: tuple[Rule, ...] = (
         rf"[A-Za-z0-9][A-Za-z0-9._%+-]{{0,63}}@(?:{_NAME}\.){{1,6}}[A-Za-z]{{2,12}}(?!\w)",
         _url,
     ),
-    rule("web address", "url", rf"(?:https?|ftp)://[^\s<>\"{{}}]{{1,2000}}{_CLEAN_END}", _url, any_case=True),
-    rule("web address", "url", rf"www\.[^\s<>\"{{}}]{{1,2000}}{_CLEAN_END}", _url, any_case=True),
+    rule("web address", "url", rf"(?:https?|ftp)://[!#-;=?-z|~]{{1,2000}}{_CLEAN_END}", _url, any_case=True),
+    rule("web address", "url", rf"www\.[!#-;=?-z|~]{{1,2000}}{_CLEAN_END}", _url, any_case=True),
     rule("file name", "url", rf"([A-Za-z0-9][A-Za-z0-9_-]{{0,60}})\.({_FILES})(?![\w/]|\.\w)", _file, "likely"),
     rule(
         "web address",
         "url",
-        rf"(?:{_NAME}\.){{1,6}}(?:{_ENDINGS})(?![\w-]|\.\w)(?::\d{{1,5}})?(?:/[^\s<>\"{{}}]{{0,2000}}{_CLEAN_END})?",
+        rf"(?:{_NAME}\.){{1,6}}(?:{_ENDINGS})(?![\w-]|\.\w)(?::\d{{1,5}})?(?:/[!#-;=?-z|~]{{0,2000}}{_CLEAN_END})?",
         _url,
     ),
 )

@@ -10,12 +10,14 @@ from tts.text.tables import (
     COUNTED,
     DOTTED_WORDS,
     INITIALISMS,
+    MONTH_NAMES,
     NUMBERED,
     POINTLESS,
     RANKS,
     REGNAL,
     SLASHED,
     STATES,
+    STREETS,
     TITLES,
     UNDOTTED,
     WEEKDAYS,
@@ -45,7 +47,10 @@ def _anywhere(match: re.Match[str], context: Context) -> str | None:
     return ANYWHERE[written] + (match.group(2) or "")
 
 
-def _numbered(match: re.Match[str], context: Context) -> str:
+def _numbered(match: re.Match[str], context: Context) -> str | None:
+    circa = re.match(r"\s?\d{3,4}\b", match.string[match.end() : match.end() + 6])
+    if match.group(1) in ("C", "V") or (match.group(1) == "c" and not circa):
+        return None
     word = NUMBERED[match.group(1).lower()]
     return word.capitalize() if match.group(1)[0].isupper() else word
 
@@ -57,7 +62,7 @@ def _doctor(match: re.Match[str], context: Context) -> str:
     after_name = (
         before[:1].isupper() and context.tokens[-1].kind in ("word", "ordinal", "cardinal") if before else False
     )
-    if before and before[0].isdigit() and not named:
+    if before and before[0].isdecimal() and not named:
         after_name = True
     return "Drive" if after_name and not named else "Doctor"
 
@@ -68,10 +73,22 @@ def _saint(match: re.Match[str], context: Context) -> str | None:
     street = (
         before is not None and (before.kind == "ordinal" or before.text[:1].isupper()) and before.kind != "punctuation"
     )
-    numbered = len(context.tokens) > 1 and context.tokens[-2].text[:1].isdigit()
+    numbered = len(context.tokens) > 1 and context.tokens[-2].text[:1].isdecimal()
     if street and (not named or numbered or (before is not None and before.kind == "ordinal")):
         return "Street"
     return "Saint" if named else "Street" if match.group().endswith(".") else None
+
+
+def _weekdays(match: re.Match[str], context: Context) -> str:
+    return f"{WEEKDAYS[match.group(1)]} to {WEEKDAYS[match.group(2)]}"
+
+
+def _months(match: re.Match[str], context: Context) -> str:
+    return f"{MONTH_NAMES[match.group(1)]} to {MONTH_NAMES[match.group(2)]}"
+
+
+def _direction(match: re.Match[str], context: Context) -> str:
+    return {"N": "North", "S": "South", "E": "East", "W": "West"}[match.group(1)]
 
 
 def _weekday(match: re.Match[str], context: Context) -> str:
@@ -143,7 +160,7 @@ def _numeral(match: re.Match[str], context: Context) -> str | None:
         and earlier[:1].isupper()
         and earlier[1:].islower()
         and is_name(earlier)
-        and not context.text[match.end() :][:2].isdigit()
+        and not context.text[match.end() :][:2].isdecimal()
     ):
         return f"the {context.words.ordinal(value)}"
     return context.words.cardinal(value)
@@ -227,7 +244,7 @@ def _letter_and_sign(match: re.Match[str], context: Context) -> str | None:
 
 def _ampersand(match: re.Match[str], context: Context) -> str:
     first, second = match.group(1), match.group(2)
-    return f"{spelled(first)} and {spelled(second)}"
+    return f"{spelled(first)} and {spelled(second)}{match.group(3) or ''}"
 
 
 # Letters and digits ------------------------------------------------------------------------------------------------
@@ -270,6 +287,13 @@ def _mixed(match: re.Match[str], context: Context) -> str:
     return " ".join(said)
 
 
+def _lettered_decimal(match: re.Match[str], context: Context) -> str:
+    """`v2.0`, `PM2.5`."""
+    first, *rest = match.group(2).split(".")
+    parts = [context.words.whole(first), *(context.words.digits(part) for part in rest)]
+    return f"{letters_of(match.group(1))} {' point '.join(parts)}"
+
+
 def _word_and_decade(match: re.Match[str], context: Context) -> str:
     return f"{match.group(1)} {context.words.decade(match.group(2) or '', match.group(3))}"
 
@@ -295,14 +319,22 @@ def _letter(match: re.Match[str], context: Context) -> str | None:
 
 
 ROMAN = r"([IVXLC]{1,8})"
+_DAY = _any_of(WEEKDAYS)
+_STREETS = _any_of(STREETS)
+NAMED_RANGES: tuple[Rule, ...] = (
+    rule("days of the week", "range", rf"({_DAY})\.?\s?[-–—]\s?({_DAY})(?!\w)", _weekdays),
+    rule("months", "range", rf"({_any_of(MONTH_NAMES)})\.?\s?[-–—]\s?({_any_of(MONTH_NAMES)})(?!\w)\.?", _months),
+)
 ABBREVIATIONS: tuple[Rule, ...] = (
+    rule("direction", "abbreviation", r"([NSEW])\.?(?=\s\d{1,3}(?:st|nd|rd|th)\b)", _direction),
+    rule("direction", "abbreviation", rf"([NSEW])\.(?=\s(?:[A-Z][a-z]+\s){{1,3}}(?:{_STREETS})\b)", _direction),
     rule("doctor or drive", "abbreviation", r"Dr(?:\.(?!\w)|(?=\s+[A-Z])|(?=[,.]?(?:\s|\Z)))", _doctor),
     rule("saint or street", "abbreviation", r"St(?:\.(?!\w)|(?=\s)|(?=,)|(?=\Z))", _saint),
     rule("title", "abbreviation", rf"({_any_of(TITLES)})(?:\.(?!\w)|(?=\s+[A-Z]))", _title),
     rule(
         "before a number",
         "abbreviation",
-        rf"({_any_of(NUMBERED)})\.(?=\s?#?[A-Z]{{0,2}}-?\d|\s?(?-i:[IVX]{{1,5}}\b))",
+        rf"({_any_of(NUMBERED)})\.(?=\s?#?\(?[A-Z]{{0,2}}-?\d|\s?(?-i:[IVX]{{1,5}}\b))",
         _numbered,
         any_case=True,
     ),
@@ -330,7 +362,7 @@ ABBREVIATIONS: tuple[Rule, ...] = (
 CAPITALS: tuple[Rule, ...] = (
     rule("initials", "initialism", r"(?:[A-Za-z]\.){2,20}(?:'?s(?!\w))?", _dotted),
     rule("initial", "initialism", r"([A-HJ-Z])\.(?=\s+[A-Z{])", _point_of),
-    rule("initials", "initialism", r"([A-Z]{1,3})\s?&\s?([A-Z]{1,3})(?!\w)", _ampersand),
+    rule("initials", "initialism", r"([A-Z]{1,3})\s?&\s?([A-Z]{1,3})('?s)?(?!\w)", _ampersand),
     rule("roman numeral", "roman", rf"{ROMAN}('s)?(?![\w'-])(?:\.(?=\s+[a-z]|[,;:]))?", _regnal),
     rule("roman numeral", "roman", r"([ivxl]{1,8})(?=(\)|\W|\Z))(?!['-])", _lower_numeral),
     rule("letter and sign", "mixed", r"([A-Z])(\+\+|[+#*]|-(?=[\s.,;!?]|\Z))(?!\w)", _letter_and_sign, "likely"),
@@ -338,7 +370,8 @@ CAPITALS: tuple[Rule, ...] = (
     rule("acronym", "acronym", r"([A-Z]{3,})(?:'?s)?(?![A-Za-z\d]|-\d)", _acronym, "likely"),
 )
 MIXED: tuple[Rule, ...] = (
-    rule("word and decade", "decade", r"([A-Za-z]{2,12})-(\d\d)?(\d0)'?s(?!\w)", _word_and_decade),
+    rule("word and decade", "decade", r"([A-Za-z]{2,12})-(?!00'?s)(\d\d)?(\d0)'?s(?!\w)", _word_and_decade),
+    rule("letters and decimal", "mixed", r"([A-Za-z]{1,10})-?(\d+(?:\.\d+)+)(?!\w)", _lettered_decimal, "likely"),
     rule(
         "letters and digits",
         "mixed",

@@ -87,7 +87,7 @@ def _is_end(block: str, match: re.Match[str]) -> bool:
     if lower in _NEVER_LAST:
         return False
     if lower in _BEFORE_NUMBER:
-        return not word[0].isdigit()
+        return not word[0].isdecimal()
     initials = re.fullmatch(r"[A-Za-z](?:\.[A-Za-z])*", last) is not None and last not in ("I", "a")
     if initials or lower in _SOMETIMES_LAST:
         single = len(last) == 1

@@ -55,7 +55,15 @@ NUMBERED = {
     **{"ch": "chapter", "chs": "chapters", "fig": "figure", "figs": "figures", "sec": "section", "art": "article"},
     **{"eq": "equation", "par": "paragraph", "para": "paragraph", "pt": "part", "ed": "edition", "ex": "example"},
     **{"ver": "version", "v": "verse", "vv": "verses", "app": "appendix", "sect": "section", "ln": "line"},
-    **{"tab": "table", "exp": "experiment", "rm": "room", "apt": "apartment", "ste": "suite", "bk": "book"},
+    **{
+        "c": "circa",
+        "tab": "table",
+        "exp": "experiment",
+        "rm": "room",
+        "apt": "apartment",
+        "ste": "suite",
+        "bk": "book",
+    },
 }
 # Letters with points that are read as words.
 DOTTED_WORDS = {

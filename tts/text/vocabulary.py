@@ -10,7 +10,7 @@ _LONGEST_INITIALISM = 5  # letters; longer words in capitals are more likely sho
 
 
 def _without_stress(phones: str) -> str:
-    return "".join(phone for phone in phones if not phone.isdigit())
+    return "".join(phone for phone in phones if not phone.isdecimal())
 
 
 @functools.lru_cache(maxsize=1 << 14)
