@@ -9,7 +9,7 @@ LONGEST = 15  # digits; longer runs are codes, read digit by digit
 _ROMAN = re.compile(r"(?=[IVXLC])C{0,3}(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 # The parts of a whole that are said as fractions; others are said with "over".
-_PARTS = frozenset((*range(2, 13), 15, 16, 20, 24, 25, 30, 32, 40, 50, 60, 64, 100, 128, 256, 1000))
+_PARTS = frozenset((*range(2, 13), 16, 20, 32, 40, 50, 60, 64, 100, 128, 256, 1000))
 
 
 @functools.lru_cache(maxsize=1 << 14)

@@ -10,11 +10,12 @@ from tts.text.normalize import to_plain
 from tts.text.numbers import NumberWords
 from tts.text.rules import Context, Rule, closes
 from tts.text.rules_amounts import AMOUNTS, MONEY
+from tts.text.rules_mixed import MIXED
 from tts.text.rules_numbers import BEFORE_NUMBERS, LAST_NUMBER, NUMBERS
 from tts.text.rules_symbols import PUNCTUATION, SYMBOLS, closes_sentence
 from tts.text.rules_times import DATES, NAMED_DATES, PHONES, TIMES
 from tts.text.rules_web import TAGS, WEB
-from tts.text.rules_words import ABBREVIATIONS, CAPITALS, MIXED, NAMED_RANGES
+from tts.text.rules_words import ABBREVIATIONS, CAPITALS, NAMED_RANGES
 from tts.text.tables import ANYWHERE, NUMBERED, SLASHED, words_of
 from tts.text.tokens import Token
 

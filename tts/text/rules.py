@@ -9,7 +9,7 @@ from tts.text.numbers import NumberWords, is_fraction
 from tts.text.tokens import Kind, Sure, Token
 
 # A number: grouped or not, with or without decimals.
-NUMBER = r"(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)"
+NUMBER = r"(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,2}(?:,\d\d)+,\d{3}(?!\d)|\d+)(?:\.\d+)?|\.\d+)"
 VULGAR = "½¼¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
 # A quantity: also with a fraction, `5 1/2` or `5½`.
 _SLASHED = r"\d{1,2}/\d{1,3}(?![\d/])"

@@ -11,7 +11,6 @@ _SHORT = rf"(?P<short>{'|'.join(sorted(MAGNITUDES, key=len, reverse=True))})"
 _SCALE = rf"(?:\s?{_SHORT}(?!\w|\.\w)|(?P<joint>[ -]){_LONG}(?:s|\b))?"
 _SIGN = "|".join(re.escape(sign) for sign in sorted(SIGNS, key=len, reverse=True))
 _CODE = "|".join(CODES)
-_PLACED = "US|CA|C|AU|A|NZ|HK|S|R|MX|NT"
 # A noun that an amount describes: a five dollar bill.
 _DESCRIBED = re.compile(
     r"[ -](?:bill|note|coin|fine|ticket|prize|deal|fee|check|cheque|bet|stamp|question|discount|charge|tip|deposit|"
@@ -88,10 +87,10 @@ def _cents(match: re.Match[str], context: Context) -> str:
 
 # Units -----------------------------------------------------------------------------------------------------------
 
+_PART = r"\d{1,2}/\d{1,3}|[½¼¾⅓⅔⅛⅜⅝⅞]"  # less than one of a unit
 _POWERS = {"²": "square", "2": "square", "³": "cubic", "3": "cubic"}
 _UNIT = "|".join(re.escape(unit) for unit in sorted(UNITS, key=len, reverse=True))
 _PER = "|".join(re.escape(unit) for unit in sorted({*UNITS, *PER}, key=len, reverse=True))
-_BARE = re.compile(rf"{NUMBER}\Z")
 _MARK_NEXT = re.compile(
     r"\s*(?:[,;:!?)\]\"]|\.(?!\w)|\Z|-(?!\w)|/|(?:and|or|by|of|x|per|at|from|to|in|wide|long|tall|high|deep)\b)"
 )
@@ -115,14 +114,14 @@ def _measure(match: re.Match[str], context: Context) -> str | None:
             and not _MARK_NEXT.match(match.string, end)
         ):
             return None
-    if glued and written in ("s", "t", "N", "J", "K", "L", "pt") and not (written == "s" and "." in number):
+    if glued and written in ("s", "t", "N", "J", "K", "pt") and not (written == "s" and "." in number):
         return None
     if glued and written == "m" and re.fullmatch(r"\d{1,2}\s?h(?:rs?)?", context.before()):  # 2h 30m
         written = "min"
     unit = UNITS[written]
     power = match.group("power")
     before = f"{_POWERS[power]} " if power else ""
-    alone = not to and (number == "1" or re.fullmatch(r"\d{1,2}/\d{1,3}|[½¼¾⅓⅔⅛]", number) is not None)
+    alone = not to and (number == "1" or re.fullmatch(_PART, number) is not None)
     hyphened = match.group("gap") == "-" or re.match(r"-[A-Za-z]", match.string[end : end + 2]) is not None
     name = unit.one if alone or hyphened else unit.many
     scale = f" {match.group('long')}" if match.group("long") else ""
@@ -148,7 +147,7 @@ def _only_inches(match: re.Match[str], context: Context) -> str | None:
     if match.string.count('"', max(0, match.start() - 500), match.start()) % 2:
         return None  # a closing quote
     number = match.group(1)
-    return f"{context.quantity(number)} {'inch' if number == '1' else 'inches'}"
+    return f"{context.quantity(number)} {'inch' if number == '1' or re.fullmatch(_PART, number) else 'inches'}"
 
 
 def _degrees(match: re.Match[str], context: Context) -> str:
@@ -170,7 +169,7 @@ def _degrees(match: re.Match[str], context: Context) -> str:
 def _glued_degrees(match: re.Match[str], context: Context) -> str | None:
     minus = "minus " if match.group(1) else ""
     scale = "Celsius" if match.group(3) == "C" else "Fahrenheit"
-    return f"{minus}{context.words.whole(match.group(2))} degrees {scale}"
+    return f"{minus}{context.quantity(match.group(2))} degrees {scale}"
 
 
 def _percent(match: re.Match[str], context: Context) -> str:
@@ -212,7 +211,7 @@ def _scaled(match: re.Match[str], context: Context) -> str | None:
     return f"{context.quantity(match.group(1))} {MAGNITUDES[short]}{'' if not match.group(3) else ' plus'}"
 
 
-_NUMBERED_PLACES = words_of("apt apartment unit suite room seat gate exhibit platform section row flat grade")
+_NUMBERED_PLACES = words_of("# apt apartment unit suite room seat gate exhibit platform section row flat grade")
 _RACE = re.compile(r"\s(?:run|race|walk)\b")
 _TO = rf"(?:{DASH}(?P<to>{QUANTITY}))?"
 _MINUS = r"(?P<minus>[-−])?"
@@ -239,7 +238,11 @@ AMOUNTS: tuple[Rule, ...] = (
         _degrees,
     ),
     rule(
-        "degrees without a sign", "temperature", r"([-−])?(\d{2,3})\s?([CF])(?![\w-])(?!\.\w)", _glued_degrees, "likely"
+        "degrees without a sign",
+        "temperature",
+        r"([-−])?(\d{2,3}(?:\.\d+)?)\s?([CF])(?![\w-])(?!\.\w)",
+        _glued_degrees,
+        "likely",
     ),
     rule("feet and inches", "measure", r"(\d+)\s?'\s?(\d{1,2}(?:\.\d+|½|¼|¾)?)\s?(?:\"|'')", _feet),
     rule("feet and inches", "measure", r"(\d+)'(\d{1,2})(?![\w'])", _feet, "likely"),

@@ -89,7 +89,10 @@ def _version(match: re.Match[str], context: Context) -> str:
 
 def _signed(match: re.Match[str], context: Context) -> str:
     number = match.group(2)
-    said = context.words.pairs(number) if match.group(1) in "#№" and _pairs(number) else context.quantity(number)
+    counted = match.group(1) in "#№"
+    said = context.words.pairs(number) if counted and _pairs(number) else context.quantity(number)
+    if counted and number.isdecimal() and len(number) > 4:
+        said = context.words.digits(number)
     return f"{_SIGNS[match.group(1)]} {said}"
 
 
@@ -121,6 +124,14 @@ def _calculation(match: re.Match[str], context: Context) -> str | None:
     for part in re.findall(rf"{NUMBER}|[-+−–×*x÷/=<>≤≥≈^]", written):
         said.append(_OPERATORS.get(part) or context.quantity(part))
     return " ".join(said)
+
+
+def _screen(match: re.Match[str], context: Context) -> str:
+    return f"{context.words.pairs(match.group(1))} {match.group(2).upper()}."
+
+
+def _pence(match: re.Match[str], context: Context) -> str:
+    return f"{context.words.cardinal(int(match.group(1)))} {'penny' if match.group(1) == '1' else 'pence'}"
 
 
 def _plus(match: re.Match[str], context: Context) -> str:
@@ -197,13 +208,15 @@ NUMBERS: tuple[Rule, ...] = (
     rule("numbers with slashes", "ratio", r"\d+(?:\.\d+)?(?:/\d+)+(?!\w)", _slashed, "guess"),
     rule("range", "range", rf"([-−])?({QUANTITY}){DASH}({QUANTITY})(?![\w-]|[.,]\d)", _range, "likely"),
     rule("signed number", "cardinal", rf"([-−+±~≈<>≤≥#№])\s?({QUANTITY})(?![\w])", _signed),
+    rule("lines of a screen", "mixed", r"(240|360|480|720|1080|1440|2160)([pi])(?!\w)", _screen),
+    rule("pence", "money", r"(\d{1,2})p(?!\w)", _pence, "likely"),
     rule("stars", "mixed", r"([1-7])[*★⭐](?!\w|\s?\d)", lambda m, c: f"{c.words.whole(m.group(1))} star"),
     rule("number and more", "cardinal", rf"({NUMBER})\+(?!\w)", _plus),
     rule("number and word", "mixed", rf"({NUMBER})-((?:[A-Za-z][a-z]+|[a-z]+)(?:-[A-Za-z]+)*)(?!\w)", _joined),
     rule("decimal", "decimal", r"(?:\d{1,3}(?:,\d{3})+|\d+)?\.\d+(?!\w)", _decimal),
     rule("number", "cardinal", r"\d{1,3}(?:,\d{3})+(?![\w])", _vulgar),
-    rule("year", "year", r"\d{4}(?!\w)", _integer_kind, "likely"),
-    rule("number", "cardinal", r"\d+(?!\w)", _integer),
+    rule("year", "year", r"\d{4}(?!\w|\.\d)", _integer_kind, "likely"),
+    rule("number", "cardinal", r"\d+(?!\w|\.\d)", _integer),
 )
 LAST_NUMBER: tuple[Rule, ...] = (
     rule("decimal", "decimal", r"\d+\.\d+", _vulgar, "guess"),

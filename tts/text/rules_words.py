@@ -40,6 +40,10 @@ def _rank(match: re.Match[str], context: Context) -> str:
     return RANKS[match.group(1)]
 
 
+def _pointless_rank(match: re.Match[str], context: Context) -> str:
+    return {**RANKS, **TITLES}[match.group(1)]
+
+
 def _anywhere(match: re.Match[str], context: Context) -> str | None:
     written = match.group(1)
     if "." not in match.group() and written not in POINTLESS:
@@ -121,6 +125,13 @@ def _slashed(match: re.Match[str], context: Context) -> str:
 # Roman numerals ----------------------------------------------------------------------------------------------------
 
 
+# "George I think" is more likely someone speaking to George.
+_MIND = (
+    r"\.?\s+(?:think|thought|know|knew|am|have|don|do|did|can|will|would|want|believe|hope|feel|see|saw|love|like|mean|"
+    r"need|guess|wish|swear|must|should|could|promise|never|just|always|also|really|was\s\w+ing)\b"
+)
+
+
 def _regnal(match: re.Match[str], context: Context) -> str | None:
     said = _numeral(match, context)
     return said + (match.group(2) or "") if said else None
@@ -130,6 +141,8 @@ def _numeral(match: re.Match[str], context: Context) -> str | None:
     """`Henry VIII` is the eighth; after other names and what is counted a numeral is a cardinal."""
     numeral = match.group(1)
     value = roman(numeral)
+    if value and re.match(r"(?:-|\s)[Cc]entury\b", match.string[match.end() : match.end() + 9]):
+        return context.words.ordinal(value)
     before = context.written_before().removesuffix("'s")
     if not value or not before or context.tokens[-1].kind == "punctuation":
         return None
@@ -146,8 +159,7 @@ def _numeral(match: re.Match[str], context: Context) -> str | None:
         )
     earlier = context.tokens[-2].text if len(context.tokens) > 1 else ""
     if before in REGNAL:
-        # "George I think" is more likely someone speaking to George.
-        if numeral == "I" and re.match(r"\.?\s+(?!of\b|was\b|and\b|in\b|is\b|had\b)\w", following):
+        if numeral == "I" and re.match(_MIND, following):
             return None
         if numeral in ("C", "L") or (numeral in ("X", "V") and before == "Malcolm"):
             return None
@@ -199,7 +211,8 @@ def _lower_numeral(match: re.Match[str], context: Context) -> str | None:
         "vol",
         "article",
     )
-    listed = match.group(2) == ")" and context.written_before() == "("
+    opens = len(context.tokens) < 2 or context.tokens[-2].kind == "punctuation"
+    listed = match.group(2) == ")" and context.written_before() == "(" and opens
     return context.words.cardinal(value) if value and (counted or listed) else None
 
 
@@ -247,75 +260,19 @@ def _ampersand(match: re.Match[str], context: Context) -> str:
     return f"{spelled(first)} and {spelled(second)}{match.group(3) or ''}"
 
 
-# Letters and digits ------------------------------------------------------------------------------------------------
+def _scale(match: re.Match[str], context: Context) -> str:
+    return {"C": "Celsius", "F": "Fahrenheit"}[match.group(1)]
 
 
-def letters_of(written: str) -> str:
-    """The letters of a mixed token: a word where they are one, else spelled."""
-    lower = written.lower()
-    if len(written) == 1:
-        return spelled(written)
-    if written in ACRONYMS or (
-        not written.isupper() and (is_word(lower) or (len(written) > 3 and re.search("[aeiouy]", lower)))
-    ):
-        return written
-    if written.isupper() and len(written) > 5:
-        return written
-    if written.isupper() and len(written) > 3 and not spells(written):
-        return written
-    if not written.isupper() and not written.islower() and len(written) > 2 and written[1:].islower():
-        return written
-    return spelled(written.upper())
-
-
-def _mixed(match: re.Match[str], context: Context) -> str:
-    """Runs of letters and digits: `COVID-19`, `B2B`, `MP3`, `C2766`."""
-    written = match.group()
-    runs = re.findall(r"[A-Za-z]+|\d+|-", written)
-    said, lead = [], ""
-    for place, run in enumerate(runs):
-        if run == "-":
-            continue
-        if run.isalpha():
-            plural = run[:-1] if run.endswith("s") and run[:-1].isupper() else ""
-            ordinal = place > 0 and run in ("st", "nd", "rd", "th")
-            said.append(run if ordinal else f"{letters_of(plural)}s" if plural else letters_of(run))
-            lead = run
-            continue
-        hyphen = place > 0 and runs[place - 1] == "-"
-        said.append(_run_of_digits(run, lead, hyphen, context))
-    return " ".join(said)
-
-
-def _lettered_decimal(match: re.Match[str], context: Context) -> str:
-    """`v2.0`, `PM2.5`."""
-    first, *rest = match.group(2).split(".")
-    parts = [context.words.whole(first), *(context.words.digits(part) for part in rest)]
-    return f"{letters_of(match.group(1))} {' point '.join(parts)}"
-
-
-def _word_and_decade(match: re.Match[str], context: Context) -> str:
-    return f"{match.group(1)} {context.words.decade(match.group(2) or '', match.group(3))}"
-
-
-def _run_of_digits(run: str, lead: str, hyphen: bool, context: Context) -> str:
-    if run[0] == "0":
-        return context.words.digits(run)
-    if len(run) == 3 and not run.endswith("00") and (hyphen or len(lead) <= 1):
-        return context.words.pairs(run)
-    if len(run) == 4 and hyphen:
-        return context.words.year(int(run))
-    if len(run) >= 3 and lead and not run.endswith("00"):
-        return context.words.digits(run)
-    return context.words.whole(run)
+def _letter_power(match: re.Match[str], context: Context) -> str:
+    power = match.group(2)
+    named = {"2": "squared", "3": "cubed"}.get(power)
+    minus = "minus " if power.startswith("-") else ""
+    return f"{match.group(1)}. {named or f'to the power of {minus}{context.words.whole(power.lstrip(chr(45)))}'}"
 
 
 def _point_of(match: re.Match[str], context: Context) -> str:
     return spelled(match.group(1))
-
-
-def _letter(match: re.Match[str], context: Context) -> str | None:
-    return spelled(match.group(1)) if match.group(1) not in "aAIO" else None
 
 
 ROMAN = r"([IVXLC]{1,8})"
@@ -338,6 +295,7 @@ ABBREVIATIONS: tuple[Rule, ...] = (
         _numbered,
         any_case=True,
     ),
+    rule("rank", "abbreviation", r"(Capt|Sgt|Lt|Cpl|Pvt|Gov|Rev|Cmdr|Prof)(?=\s[A-Z][a-z])", _pointless_rank),
     rule("rank", "abbreviation", rf"({_any_of(RANKS)})\.(?=\s+[A-Z{{])", _rank),
     rule(
         "weekday",
@@ -360,6 +318,8 @@ ABBREVIATIONS: tuple[Rule, ...] = (
     rule("era", "initialism", r"(AD|BC|BCE|CE)(?=\s\d)", _era),
 )
 CAPITALS: tuple[Rule, ...] = (
+    rule("scale", "temperature", r"(?<=degrees )([CF])(?!\w)", _scale),
+    rule("power", "symbol", r"([A-Za-z])\^(-?\d{1,3})(?!\w)", _letter_power),
     rule("initials", "initialism", r"(?:[A-Za-z]\.){2,20}(?:'?s(?!\w))?", _dotted),
     rule("initial", "initialism", r"([A-HJ-Z])\.(?=\s+[A-Z{])", _point_of),
     rule("initials", "initialism", r"([A-Z]{1,3})\s?&\s?([A-Z]{1,3})('?s)?(?!\w)", _ampersand),
@@ -368,15 +328,4 @@ CAPITALS: tuple[Rule, ...] = (
     rule("letter and sign", "mixed", r"([A-Z])(\+\+|[+#*]|-(?=[\s.,;!?]|\Z))(?!\w)", _letter_and_sign, "likely"),
     rule("initialism", "initialism", r"([A-Z]{2,6})('?s)?(?![A-Za-z\d]|-\d)", _initialism),
     rule("acronym", "acronym", r"([A-Z]{3,})(?:'?s)?(?![A-Za-z\d]|-\d)", _acronym, "likely"),
-)
-MIXED: tuple[Rule, ...] = (
-    rule("word and decade", "decade", r"([A-Za-z]{2,12})-(?!00'?s)(\d\d)?(\d0)'?s(?!\w)", _word_and_decade),
-    rule("letters and decimal", "mixed", r"([A-Za-z]{1,10})-?(\d+(?:\.\d+)+)(?!\w)", _lettered_decimal, "likely"),
-    rule(
-        "letters and digits",
-        "mixed",
-        r"(?=[A-Za-z]{1,20}-?\d|\d{1,20}-?[A-Za-z])[A-Za-z\d]+(?:-[A-Za-z\d]+)*(?!\w)",
-        _mixed,
-        "likely",
-    ),
 )

@@ -82,6 +82,7 @@ DOTTED_WORDS = {
 UNDOTTED = {
     **{"PhD": "P.H.D.", "PhDs": "P.H.D.s", "MSc": "M.S.C.", "BSc": "B.S.C.", "pH": "P.H.", "mRNA": "M.R.N.A."},
     **{"iOS": "I.O.S.", "tRNA": "T.R.N.A.", "LaTeX": "lay tech", "eBay": "E. bay", "macOS": "mac O.S."},
+    **{"WWI": "World War One", "WWII": "World War Two", "WW1": "World War One", "WW2": "World War Two"},
 }
 MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July", "August", "September", "October"),
