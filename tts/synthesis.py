@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,10 +21,11 @@ from tts.progress import Progress, share_of
 from tts.settings import AudioConfig, check_rate
 from tts.speakers import ONE_SPEAKER, speaker_id
 from tts.text.frontend import EncodedText, Frontend
-from tts.text.split import split_sentences
+from tts.text.split import After, Stretch, split_text
 from tts.word_times import WordTime, word_times
 
-PAUSE_SECONDS = 0.25  # between sentences
+# By what ends before it; within what is spoken at once, the voice makes the pauses that marks ask for.
+PAUSE_SECONDS: dict[After, float] = {"clause": 0.12, "sentence": 0.25, "line": 0.35, "paragraph": 0.6}
 VOCODER_BATCH = 48  # sentences vocoded at once; from here on a row is hardly cheaper
 MIN_LONGEST = 100  # symbols; sentences up to here are spoken in one piece by any voice
 
@@ -223,26 +225,25 @@ class Synthesizer:
         """
         check_rate(rate)
         began = time.perf_counter()
-        sentences = split_sentences(text) or [text]  # an empty text gets the frontend's own error
         name = self.speakers[speaker_id(speaker, self.speakers)]
-        encoded, unspoken = self._encode(sentences, name)
+        said = self._encode(text, name)
+        encoded = said.encoded
         decoded = self.decode(encoded, seed=seed, tries=TRIES, progress=progress)
         seeds = [text_seed(seed, e.ids) for e in encoded]
         waves = self.vocode([change_rate(d.mel, rate) for d in decoded], seeds=seeds, folds=folds, progress=progress)
-        pause = self._pause()
         pieces: list[Tensor] = []
         spoken: list[Sentence] = []
         offset = 0
-        for source, made, wave in zip(encoded, decoded, waves, strict=True):
-            if pieces:
-                pieces.append(pause)
-                offset += len(pause)
+        for place, (source, made, wave) in enumerate(zip(encoded, decoded, waves, strict=True)):
+            if place:
+                pieces.append(self._pause(said.after[place - 1]))
+                offset += len(pieces[-1])
             spoken.append(self._sentence(source, made, len(wave), offset / self.audio.sample_rate))
             pieces.append(wave)
             offset += len(wave)
         whole = torch.cat(pieces).clamp(-1, 1)
         seconds = time.perf_counter() - began
-        return Speech(whole, self.audio.sample_rate, name, spoken, unspoken, encoded, decoded, rate, seconds)
+        return Speech(whole, self.audio.sample_rate, name, spoken, said.unspoken, encoded, decoded, rate, seconds)
 
     def stream(self, text: str, *, speaker: str = "", seed: int = 0, rate: float = 1.0) -> Iterator[Tensor]:
         """What `speak` says, in pieces (samples,) in [-1, 1], each as soon as it is made.
@@ -251,17 +252,17 @@ class Synthesizer:
         The arguments and errors are those of `speak`.
         """
         check_rate(rate)
-        encoded, _ = self._encode(split_sentences(text) or [text], self.speakers[speaker_id(speaker, self.speakers)])
-        for place, sentence in enumerate(encoded):
+        said = self._encode(text, self.speakers[speaker_id(speaker, self.speakers)])
+        for place, sentence in enumerate(said.encoded):
             (decoded,) = self.decode([sentence], seed=seed, tries=TRIES)
             if place > 0:
-                yield self._pause()
+                yield self._pause(said.after[place - 1])
             mel = change_rate(decoded.mel, rate).to(device_of(self.vocoder))
             for wave in self.vocoder.stream([mel], seed=text_seed(seed, sentence.ids)):
                 yield wave.float().cpu().clamp(-1, 1)
 
-    def _pause(self) -> Tensor:
-        return torch.zeros(round(PAUSE_SECONDS * self.audio.sample_rate))
+    def _pause(self, after: After) -> Tensor:
+        return torch.zeros(round(PAUSE_SECONDS[after] * self.audio.sample_rate))
 
     def _sentence(self, source: EncodedText, made: Decoded, n_samples: int, offset: float) -> Sentence:
         """What became of a text whose wave of `n_samples` begins `offset` seconds after the start of the speech."""
@@ -284,34 +285,45 @@ class Synthesizer:
             skipped=list(source.skipped),
         )
 
-    def _encode(self, sentences: Sequence[str], speaker: str) -> tuple[list[EncodedText], list[str]]:
-        """The sentences that can be spoken, long ones in parts, and those with nothing to say.
+    def _encode(self, text: str, speaker: str) -> "_Said":
+        """A text as what is spoken at once, long sentences in parts.
 
         Raises:
-            NothingToSayError: if there are only such.
+            NothingToSayError: if there is nothing to say in all of it.
         """
-        encoded: list[EncodedText] = []
-        unspoken: list[str] = []
+        said = _Said([], [], [])
         longest = max(self.lengths.max_symbols, MIN_LONGEST)
-        waiting = [(sentence, ".") for sentence in reversed(sentences)]  # and the mark at its end if it has none
+        # An empty text gets the frontend's own error.
+        stretches = split_text(text) or [Stretch(text, "paragraph")]
+        waiting = [(stretch, ".") for stretch in reversed(stretches)]  # and the mark at its end if it has none
         while waiting:
-            sentence, end = waiting.pop()
+            stretch, end = waiting.pop()
             try:
-                text = replace(self.frontend.ended(self.frontend(sentence), end), speaker=speaker)
+                encoded = replace(self.frontend.ended(self.frontend(stretch.text), end), speaker=speaker)
             except NothingToSayError:
-                unspoken.append(sentence)
-                if not encoded and not waiting:
+                said.unspoken.append(stretch.text)
+                if not said.encoded and not waiting:
                     raise
                 continue
             # Training never went further than its longest text, and attention may get lost there.
-            parts = [sentence]
-            if len(text.ids) > longest:
-                parts = split_sentences(sentence, max(1, len(sentence) * longest // len(text.ids)))
+            parts = [stretch]
+            if len(encoded.ids) > longest:
+                parts = split_text(stretch.text, max(1, len(stretch.text) * longest // len(encoded.ids)))
             if len(parts) == 1:
-                encoded.append(text)
+                said.encoded.append(encoded)
+                said.after.append(stretch.after)
             else:
-                waiting += reversed([*((part, ",") for part in parts[:-1]), (parts[-1], end)])
-        return encoded, unspoken
+                last = parts[-1]._replace(after=stretch.after)
+                waiting += reversed([*((part, ",") for part in parts[:-1]), (last, end)])
+        return said
+
+
+class _Said(NamedTuple):
+    """A text as it will be spoken."""
+
+    encoded: list[EncodedText]
+    after: list[After]  # what ends with each
+    unspoken: list[str]  # stretches with nothing to pronounce
 
 
 def _own_vocoder(path: Path | None, acoustic: Half[AcousticModel]) -> Vocoder:
