@@ -54,7 +54,7 @@ def test_pieces_in_order():
         ('<say-as interpret-as="ordinal">3</say-as>', "TH ER1 D . ~"),
         ('<say-as interpret-as="cardinal">1984</say-as>', None),
         ('<say-as interpret-as="digits">12-3</say-as>', "W AH1 N | T UW1 , | TH R IY1 . ~"),
-        ("I &lt;&amp; <emphasis>you</emphasis>!", "AY1 | AH0 N D | Y UW1 ! ~"),
+        ("I &amp; <emphasis>you</emphasis>!", "AY1 | AH0 N D | Y UW1 ! ~"),
         ("<![CDATA[Hi]]><!-- not you -->", "HH AY1 . ~"),
     ],
 )
