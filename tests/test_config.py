@@ -78,7 +78,8 @@ def test_several_problems_are_reported_at_once_with_their_files(tmp_path):
         ("trainer.acoustic.reduction={100: 2}", "needs an entry for step 0"),
         ("data.allow_missing=perhaps", "true or false"),
         ("text=charcters", "did you mean characters"),
-        ("text.steps=nothing", "a list"),
+        ("trainer.acoustic.reduction=nothing", "a mapping"),
+        ("text.style=french", "one of us, uk"),
         ("nonsense", "not of the form key=value"),
         ("audio.n_mels=[", "cannot read"),
     ],
@@ -220,3 +221,14 @@ def test_recipes_are_listed_without_torch():
     listed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True).stdout
     for path in RECIPES:
         assert path.stem in listed
+
+
+def test_steps_of_a_frontend_that_is_gone_are_dropped_from_old_recipes():
+    """Recipes stored by older versions name them; the reader does all that they did."""
+    old = to_yaml(load_recipe("kathleen_small")).replace(
+        "text:\n", "text:\n  steps:\n  - plain_punctuation\n  - expand_numbers\n"
+    )
+    assert "expand_numbers" in old
+    assert recipe_from_yaml(old, "a checkpoint") == load_recipe("kathleen_small")
+    with pytest.raises(ConfigError, match=r"a checkpoint: unknown key text\.steps"):
+        recipe_from_yaml(old.replace("expand_numbers", "something_else"), "a checkpoint")

@@ -16,12 +16,12 @@ LEVELS = [
     {"settings", "speakers"},
     {"config", "layers", "losses", "batch", "interfaces", "alignment", "failures", "word_times"},
     {"audio", "text"},
-    {"corpora", "data", "acoustic", "vocoder"},
+    {"corpora", "data", "acoustic", "vocoder", "explain"},
     {"checkpoint", "runs"},
     {"decoding"},
     {"synthesis"},
     {"training", "evaluation", "server"},
-    {"arguments", "cli", "cli_evaluation", "cli_fetch"},
+    {"arguments", "cli", "cli_evaluation", "cli_fetch", "cli_text"},
     {"__main__"},
 ]
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}

@@ -170,3 +170,14 @@ def sentence(**changed):
 )
 def test_a_line_about_a_sentence(changed, said):
     assert sentence(**changed).summary == said
+
+
+def test_a_pause_is_as_long_as_what_ends_before_it(synthesizer):
+    from tts.text.script import PAUSE_SECONDS
+
+    for text, after in (("One. Two.", "sentence"), ("One.\n\nTwo.", "paragraph"), ("- One\n- Two", "line")):
+        speech = synthesizer.speak(text)
+        spoken = sum(sentence.seconds for sentence in speech.sentences)
+        assert speech.seconds - spoken == pytest.approx(PAUSE_SECONDS[after], abs=1e-3)
+        streamed = sum(len(wave) for wave in synthesizer.stream(text))
+        assert streamed == len(speech.wave)

@@ -1,10 +1,12 @@
 """Splitting into sentences: where, and that nothing is lost."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tts.text.split import split_sentences
+from tts.text.split import split_sentences, split_text
 
 
 @pytest.mark.parametrize(
@@ -26,12 +28,24 @@ from tts.text.split import split_sentences
         "Great! | 🎉 Let's go.",
         "Heading\n | Eggs\n | Milk\n\n | A paragraph follows here.",
         "This line of prose is wrapped somewhere after\nForty characters, and goes on.",
+        "He lives at 5 Main St. | It is nice. | St. Paul is near Oak Dr. Park.",
+        "1. First item.\n | 2. Second item.\n | - a third\n | - a fourth",
+        "See p. 12. | Then Vol. 3. | 4 is next.",
+        "1. First. | 2. Second. | He scored 5. | Then 6.",
         "He bought Acme Inc. shares. | He sold Acme Inc. | The end.",
     ],
 )
 def test_sentences(text):
     expected = [" ".join(part.split()) for part in text.split("|")]
     assert split_sentences(text.replace("|", "")) == expected
+
+
+def test_what_ends_with_each_stretch():
+    text = "One. Two\n\nThree three three, and four four four.\n- five\n- six"
+    assert split_text(text, max_chars=25) == [
+        *(("One.", "sentence"), ("Two", "paragraph"), ("Three three three,", "clause")),
+        *(("and four four four.", "line"), ("- five", "line"), ("- six", "paragraph")),
+    ]
 
 
 def test_nothing_gives_nothing():
@@ -65,3 +79,11 @@ def test_nothing_is_lost(text, max_chars):
     plain = "{" not in text and not any(len(word) > max_chars for word in text.split())
     if plain and all(any(c.isalnum() for c in word) for word in text.split()):
         assert all(len(piece) <= max_chars for piece in pieces)
+
+
+@pytest.mark.parametrize("unit", ["a. ", "word ", "a, ", "! ", "1. ", "{HH AY1} ", "- a\n", "Mr. ", "\n\nA", "and "])
+def test_time_is_linear(unit):
+    text = (unit * 50_000)[:50_000]
+    began = time.process_time()
+    split_text(text)
+    assert time.process_time() - began < 1.0

@@ -16,6 +16,7 @@ from tts.arguments import check_device, complain, number, progress_line, say, ta
 from tts.atomic import check_writable, write_atomically
 from tts.cli_evaluation import evaluate, listen, phones, plot
 from tts.cli_fetch import fetch_data
+from tts.cli_text import explain
 from tts.errors import ConfigError, TTSError, nearest
 from tts.settings import check_rate
 
@@ -98,6 +99,7 @@ Text to speech you train yourself.
   tts plot        losses, alignment and failures of a training as pictures
   tts phones      train the phone recogniser that evaluate listens with
   tts fetch-data  download NLTK's tagger, after asking; it helps to read words that are said in two ways
+  tts explain     how a text is read: classes, rules, phones, and what is guessed
 
 `tts COMMAND --help` teaches."""
 
@@ -155,6 +157,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "plot": plot,
         "phones": phones,
         "fetch-data": fetch_data,
+        "explain": explain,
     }
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(COMMANDS_HELP)

@@ -24,6 +24,7 @@ from tts.settings import Recipe
 
 PART_SECTIONS = ("audio", "text", "acoustic", "vocoder", "trainer")  # those with a folder in configs/
 COMMAND_LINE = "command line"
+OLD_STEPS = {"plain_punctuation", "expand_abbreviations", "expand_currency", "expand_numbers"}  # of `text.steps`
 T = TypeVar("T")
 
 
@@ -98,6 +99,7 @@ def _assemble(recipe: dict[str, Any], source: str, overrides: Sequence[str]) -> 
     if malformed:
         raise ConfigError(f"not of the form key=value: {', '.join(map(repr, malformed))}")
     swaps = dict(override.split("=", 1) for override in overrides if override.partition("=")[0] in PART_SECTIONS)
+    recipe = _migrated(recipe)
     parts = recipe.pop("parts", None) or {}
     if not isinstance(parts, dict):
         raise ConfigError(f"{source}: parts must name a part for a section, e.g. {{audio: 22khz}}, not {parts!r}")
@@ -110,6 +112,17 @@ def _assemble(recipe: dict[str, Any], source: str, overrides: Sequence[str]) -> 
     layers.add({section: keys for section, keys in recipe.items() if section not in swaps}, source)
     layers.add(parse_overrides([o for o in overrides if o.partition("=")[0] not in PART_SECTIONS]), COMMAND_LINE)
     return build(Recipe, layers)
+
+
+def _migrated(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recipe without the keys of older versions that recipes stored then still have.
+
+    `text.steps` named the steps of a frontend that did in four passes what the reader does in one.
+    """
+    text = recipe.get("text")
+    if not isinstance(text, dict) or not set(text.get("steps") or ["none"]) <= OLD_STEPS:
+        return recipe
+    return {**recipe, "text": {key: value for key, value in text.items() if key != "steps"}}
 
 
 def build(cls: type[T], layers: Layers) -> T:

@@ -92,10 +92,10 @@ class TextConfig:
     """How text becomes symbols."""
 
     units: Literal["phonemes", "characters"] = "phonemes"
-    # Pure str -> str functions of tts.text.normalize, in this order.
-    steps: list[str] = field(
-        default_factory=lambda: ["plain_punctuation", "expand_abbreviations", "expand_currency", "expand_numbers"]
-    )
+    style: Literal["us", "uk"] = "us"  # how numbers and dates of numbers are read
+    days: Literal["ordinal", "cardinal"] = "ordinal"  # whether "May 5" is read "May fifth" or "May five"
+    emoji: Literal["skip", "name"] = "skip"  # left out and reported, or read by name
+    unreadable: Literal["skip", "error"] = "skip"  # what no rule reads: left out and reported, or an error
     lexicon: str = ""  # path of a TSV: word, ARPAbet phones, optional part of speech; wins over CMUdict
 
 

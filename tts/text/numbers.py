@@ -1,212 +1,119 @@
-"""Numbers and money in words, read as an American reads them: `$3.50` to `three dollars, fifty cents`."""
+"""Numbers in words, by num2words: cardinals, ordinals, years, decimals, fractions, codes; the US way or the UK's."""
 
+import functools
 import re
+from typing import Literal
 
-from tts.text.inline import outside_inline
+LONGEST = 15  # digits; longer runs are codes, read digit by digit
 
-_MONEY = {  # one, many, one hundredth, many hundredths
-    "$": ("dollar", "dollars", "cent", "cents"),
-    "£": ("pound", "pounds", "penny", "pence"),
-    "€": ("euro", "euros", "cent", "cents"),
-    "¥": ("yen", "yen", "sen", "sen"),
-}
-_SCALES = {"k": "thousand", "K": "thousand", "m": "million", "M": "million", "bn": "billion", "B": "billion"}
-_SCALE = r"(?:\s*(k|K|m|M|bn|B)\b|\s+(hundred|thousand|million|billion|trillion)\b)?"
-_AMOUNT = re.compile(r"(?<![\w.])(-)?(?:US)?([$£€¥])\s?(\d[\d,]*)?(?:\.(\d+))?(?<!,)" + _SCALE)
-_AMOUNT_AFTER = re.compile(r"(?<![\w.])(\d[\d,]*)(?:\.(\d+))?\s?([$£€¥])(?!\w)")
-
-_REGNAL = (
-    "Henry|Charles|George|James|Edward|Louis|William|Richard|Elizabeth|Mary|Philip|Frederick|John|Paul|Pius|Napoleon|"
-    "Leo|Alexander|Nicholas|Catherine|Gregory|Benedict|Innocent|Ptolemy|Peter|Ferdinand|Francis|Wilhelm|Clement|Urban"
-)
-_NUMBERED = "War|Part|Chapter|Volume|Book|Act|Scene|Section|Article|Title|Type|Phase|Class|Appendix|Bowl"
-_ROMAN = r"((?=[IVX])X{0,3}(?:IX|IV|V?I{0,3}))(?![IVX])"  # never empty: IIII is none
-_KING = re.compile(rf"\b({_REGNAL})\s+(?=[IVX]+\b){_ROMAN}\b(?:\.(?=\s+[a-z]|[,;:]))?")
-_PART = re.compile(rf"\b({_NUMBERED})\s+(?=[IVX]+\b){_ROMAN}\b")
-_SUFFIXED = re.compile(r"\b([A-Z][a-z]+)\s+(?=[IVX]{2,}\b)" + _ROMAN + r"\b")
-
-_LONGEST = 15  # longer runs of digits are codes, read digit by digit
+_ROMAN = re.compile(r"(?=[IVXLC])C{0,3}(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
+_ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
+# The parts of a whole that are said as fractions; others are said with "over".
+_PARTS = frozenset((*range(2, 13), 16, 20, 32, 40, 50, 60, 64, 100, 128, 256, 1000))
 
 
-def number_words(n: int) -> str:
-    """A cardinal in words, without `and` and commas: 1,105 is `one thousand one hundred five`."""
+@functools.lru_cache(maxsize=1 << 14)
+def _num2words(n: int, to: Literal["cardinal", "ordinal"]) -> str:
     from num2words import num2words
 
-    return str(num2words(n)).replace(" and ", " ").replace(",", "")
+    return str(num2words(n, to=to)).replace(",", "")
 
 
-def ordinal_words(n: int) -> str:
-    """An ordinal in words: 121 is `one hundred twenty-first`."""
-    from num2words import num2words
+class NumberWords:
+    """Numbers as they are said.
 
-    return str(num2words(n, to="ordinal")).replace(" and ", " ").replace(",", "")
+    Args:
+        style: "us" says `one hundred five`, "uk" `one hundred and five`.
+    """
+
+    def __init__(self, style: Literal["us", "uk"]):
+        self.style = style
+
+    def _styled(self, words: str) -> str:
+        return words if self.style == "uk" else words.replace(" and ", " ")
+
+    def cardinal(self, n: int) -> str:
+        """1105 is `one thousand one hundred five`."""
+        return self._styled(_num2words(n, "cardinal"))
+
+    def ordinal(self, n: int) -> str:
+        """121 is `one hundred twenty-first`."""
+        return self._styled(_num2words(n, "ordinal"))
+
+    def digits(self, digits: str) -> str:
+        """Digit by digit: `907` is `nine zero seven`; what is no digit is left out."""
+        return " ".join(_num2words(int(digit), "cardinal") for digit in digits if digit.isdecimal())
+
+    def year(self, year: int) -> str:
+        """A year as it is said: `nineteen oh five`, `two thousand five`, `twenty ten`."""
+        century, rest = divmod(year, 100)
+        if not 1000 < year < 10000 or (century % 10 == 0 and rest < 10):
+            return self.cardinal(year)
+        return self.pairs(str(year))
+
+    def pairs(self, digits: str) -> str:
+        """Numbers of rooms and houses: `605` is `six oh five`, `1026` is `ten twenty-six`, `300` is `three hundred`."""
+        if len(digits) not in (3, 4) or digits[0] == "0" or digits.endswith("000"):
+            return self.digits(digits) if len(digits) > 4 or digits[0] == "0" else self.cardinal(int(digits))
+        first, rest = self.cardinal(int(digits[:-2])), int(digits[-2:])
+        if rest == 0:
+            return f"{first} hundred"
+        return f"{first} {'oh ' if rest < 10 else ''}{self.cardinal(rest)}"
+
+    def whole(self, digits: str) -> str:
+        """A run of digits, commas allowed; one that begins with a zero, or is too long, is said digit by digit."""
+        digits = digits.replace(",", "")
+        if len(digits) > LONGEST or (len(digits) > 1 and digits[0] == "0"):
+            return self.digits(digits)
+        return self.cardinal(int(digits))
+
+    def decimal(self, written: str) -> str:
+        """`3.14` is `three point one four`, `.5` is `point five`; also a whole number."""
+        whole, point, fraction = written.partition(".")
+        if not point:
+            return self.whole(whole)
+        return f"{self.whole(whole) if whole else ''} point {self.digits(fraction)}".strip()
+
+    def fraction(self, above: int, below: int) -> str:
+        """`1/2` is `one half`, `3/4` `three quarters`, `7/13` `seven over thirteen`."""
+        if below not in _PARTS:
+            return f"{self.cardinal(above)} over {self.cardinal(below)}"
+        part = {2: "half", 4: "quarter"}.get(below) or self.ordinal(below)
+        many = "halves" if below == 2 else f"{part}s"
+        return f"{self.cardinal(above)} {part if above == 1 else many}"
+
+    def mixed_fraction(self, whole: str, above: int, below: int) -> str:
+        """`2 1/2` is `two and a half`."""
+        said = self.fraction(above, below)
+        if above == 1 and below in _PARTS:
+            said = f"{'an' if said.startswith(('one eighth', 'one eleventh')) else 'a'} {said.partition(' ')[2]}"
+        return f"{self.whole(whole)} and {said}"
+
+    def decade(self, century: str, tens: str) -> str:
+        """`1980s` is `nineteen eighties`; the century may be empty."""
+        if tens == "00":
+            said = f"{century}00"
+            words = self.cardinal(int(said)) if century in ("10", "20") else f"{self.cardinal(int(century))} hundred"
+            return plural(words)
+        words = plural("ten" if tens == "10" else self.cardinal(int(tens)))
+        return f"{self.cardinal(int(century))} {words}" if century else words
 
 
-def digit_words(digits: str) -> str:
-    """Digit by digit: `907` is `nine zero seven`."""
-    return " ".join(number_words(int(digit)) for digit in digits)
+def plural(words: str) -> str:
+    """Of a number's last word: `eighties`, `sixes`, `hundreds`."""
+    if words.endswith("y"):
+        return f"{words[:-1]}ies"
+    return words + ("es" if words.endswith(("x", "s", "ch", "sh")) else "s")
 
 
-def year_words(year: int) -> str:
-    """A year from 1000 to 2999 as it is said: `nineteen oh five`, `two thousand five`, `twenty ten`."""
-    century, rest = divmod(year, 100)
-    if century % 10 == 0 and rest < 10:
-        return number_words(year)
-    if rest == 0:
-        return f"{number_words(century)} hundred"
-    return f"{number_words(century)} {'oh ' if rest < 10 else ''}{number_words(rest)}"
-
-
-def _plural(words: str) -> str:
-    return words[:-1] + "ies" if words.endswith("y") else words + ("es" if words.endswith("x") else "s")
-
-
-def _whole(digits: str) -> str:
-    """A run of digits that is not a year, commas allowed."""
-    digits = digits.replace(",", "")
-    code = len(digits) > _LONGEST or (len(digits) > 1 and digits[0] == "0")
-    return digit_words(digits) if code else number_words(int(digits))
-
-
-def _decimal(whole: str | None, fraction: str) -> str:
-    return f"{_whole(whole) if whole else ''} point {digit_words(fraction)}".strip()
-
-
-def _money(minus: str | None, sign: str, whole: str, fraction: str | None, scale: str | None) -> str:
-    one, many, one_part, many_parts = _MONEY[sign]
-    start = "minus " if minus else ""
-    if scale or (fraction and len(fraction) > 2):
-        amount = _decimal(whole, fraction) if fraction else _whole(whole or "0")
-        return f"{start}{amount} {scale or ''} {many}".replace("  ", " ")
-    n = int(whole.replace(",", "") or 0)
-    parts = int((fraction or "0").ljust(2, "0"))
-    said = []
-    if n or not parts:
-        said.append(f"{_whole(str(n))} {one if n == 1 else many}")
-    if parts:
-        said.append(f"{number_words(parts)} {one_part if parts == 1 else many_parts}")
-    return start + ", ".join(said)
-
-
-def _amount(match: re.Match[str]) -> str:
-    minus, sign, whole, fraction, short, long = match.groups()
-    if whole is None and fraction is None:
-        return f" {_MONEY[sign][0]} {_SCALES.get(short or '', long or '')}".rstrip() + " "
-    return _money(minus, sign, whole or "", fraction, _SCALES.get(short or "", long))
-
-
-@outside_inline
-def expand_currency(text: str) -> str:
-    """Amounts in $, £, €, ¥ and ¢ in words; `$2.5 million` is `two point five million dollars`."""
-    text = re.sub(r"([$£€¥]\s?\d[\d,.]*)\s*-\s*(?=[$£€¥]?\d)", r"\1 to ", text)
-    text = _AMOUNT.sub(_amount, text)
-    text = _AMOUNT_AFTER.sub(lambda m: _money(None, m.group(3), m.group(1), m.group(2), None), text)
-    text = re.sub(r"(?<![\d.,])1\s?¢", "one cent", text)
-    text = re.sub(r"(\d)\s?¢", r"\1 cents", text).replace("¢", " cent ")
-    for sign, names in _MONEY.items():
-        text = text.replace(sign, f" {names[0]} ")
-    return re.sub(r"[^\S\n]+", " ", text)
-
-
-def _roman(numeral: str) -> int:
-    values = [{"I": 1, "V": 5, "X": 10}[letter] for letter in numeral]
+def roman(numeral: str) -> int:
+    """The value of a roman numeral up to 399 in capitals; 0 for what is none, such as IIII."""
+    if not _ROMAN.fullmatch(numeral):
+        return 0
+    values = [_ROMAN_VALUES[letter] for letter in numeral]
     return sum(-v if v < after else v for v, after in zip(values, [*values[1:], 0], strict=True))
 
 
-def _king(match: re.Match[str]) -> str:
-    # "George I think" is more likely someone speaking to George.
-    if match.group(2) == "I" and re.match(r"\s+(?!of\b|was\b|and\b|in\b)\w", match.string[match.end() :]):
-        return match.group()
-    return f"{match.group(1)} the {ordinal_words(_roman(match.group(2)))}"
-
-
-def _numeral(match: re.Match[str]) -> str:
-    return f"{match.group(1)} {number_words(_roman(match.group(2)))}"
-
-
-def _time(match: re.Match[str]) -> str:
-    hour, minute, second = match.group(1), int(match.group(2)), match.group(3)
-    said = number_words(int(hour))
-    if second:
-        return f"{said} {number_words(minute)} and {number_words(int(second))} seconds"
-    if minute:
-        return f"{said} {'oh ' if minute < 10 else ''}{number_words(minute)}"
-    if re.match(r"\s*(?:[ap]\.|o'clock)", match.string[match.end() :]):
-        return said
-    return f"{said} hundred" if int(hour) > 12 else f"{said} o'clock"
-
-
-def _decade(match: re.Match[str]) -> str:
-    century, tens = match.groups()
-    said = number_words(int(tens)) if tens != "00" else "hundred"
-    if century in ("10", "20") and tens == "00":
-        return _plural(number_words(int(century + tens)))
-    return f"{number_words(int(century)) + ' ' if century else ''}{_plural(said)}"
-
-
-def _fraction(match: re.Match[str]) -> str:
-    whole, above, below = match.group(1), int(match.group(2)), int(match.group(3))
-    if below not in (*range(2, 11), 12, 16, 20, 32, 64, 100) or above >= below or len(match.group(2)) > 2:
-        return f"{whole + ' ' if whole else ''}{_whole(match.group(2))} {_whole(match.group(3))}"
-    part = {2: "half", 4: "quarter"}.get(below) or ordinal_words(below)
-    if whole and above == 1:
-        said = f"{'an' if part.startswith('e') else 'a'} {part}"
-    else:
-        said = f"{number_words(above)} {part if above == 1 else 'halves' if below == 2 else part + 's'}"
-    return f"{_whole(whole)} and {said}" if whole else said
-
-
-def _integer(match: re.Match[str]) -> str:
-    digits = match.group()
-    if len(digits) == 4 and (1010 <= int(digits) <= 2099):
-        return year_words(int(digits))
-    return _whole(digits)
-
-
-def _groups(digits: str) -> str:
-    return ", ".join(digit_words(group) for group in digits.split("-"))
-
-
-def _ordinal(digits: str) -> str:
-    digits = digits.replace(",", "")
-    return ordinal_words(int(digits)) if len(digits) <= _LONGEST else digit_words(digits)
-
-
-_RULES = (
-    (re.compile(r"\s*%"), " percent"),
-    (_KING, _king),
-    (_PART, _numeral),
-    (_SUFFIXED, _numeral),
-    # Telephone numbers.
-    (re.compile(r"(?<![\d-])(?:\d{1,2}-)?(?:\d{3}-)?\d{3}-\d{4}(?![\d-])"), lambda m: _groups(m.group())),
-    (re.compile(r"(?<![\d:])([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?![\d:])"), _time),
-    (re.compile(r"(?<=\d):(?=\d)"), " to "),
-    (re.compile(r"(?<![\w.,])'?(\d{2})?(\d0)'?s\b"), _decade),
-    (re.compile(r"(?<!\w)(\d[\d,]*)(?:st|nd|rd|th)\b", re.I), lambda m: _ordinal(m.group(1))),
-    # Dates: the parts are read one after the other.
-    (re.compile(r"(?<![\d/])\d+(?:/\d+){2,}(?![\d/])"), lambda m: m.group().replace("/", " ")),
-    (re.compile(r"(?<![\d-])\d+(?:-\d+){2,}(?![\d-])"), lambda m: m.group().replace("-", " ")),
-    (re.compile(r"(?<![\d/.,])(?:(\d+)[ -])?(\d+)/(\d+)(?![\d/])"), _fraction),
-    (re.compile(r"/"), " slash "),
-    (re.compile(r"(?<!\w)'(?=\d\d\b)"), ""),
-    (re.compile(r"(?<=\d)\s*-\s*(?=\d)"), " to "),
-    (re.compile(r"(?<![^\s(\[\"'=])-(?=\.?\d)"), "minus "),
-    # Versions and addresses.
-    (re.compile(r"\d+(?:\.\d+){2,}"), lambda m: m.group().replace(".", " point ")),
-    (re.compile(r"(\d[\d,]*)?(?<!,)(?<![A-Za-z])\.(\d+)"), lambda m: _decimal(m.group(1), m.group(2))),
-    (re.compile(r"\d{1,3}(?:,\d{3})+(?![\d,])"), lambda m: _whole(m.group())),
-    # Codes such as C2766 and box numbers.
-    (re.compile(r"(?<=[A-Za-z])\d{3,}"), lambda m: f" {digit_words(m.group())}"),
-    (re.compile(r"(?i)(?<=box )\d{4,}|(?<=zip )\d{5,}|(?<=number )\d{5,}"), lambda m: digit_words(m.group())),
-    (re.compile(r"(?<=[A-Za-z])-?(?=\d)|(?<=\d)(?=[A-Za-z{])|(?<=\})(?=\d)"), " "),
-    (re.compile(r"\d+"), _integer),
-    (re.compile(r"[^\S\n]+"), " "),
-)
-
-
-@outside_inline
-def expand_numbers(text: str) -> str:
-    """Every digit in words: years, times, dates, ordinals, fractions, ranges, decimals, codes, cardinals, percent."""
-    for pattern, words in _RULES:
-        text = pattern.sub(words, text)
-    return text
+def is_fraction(above: int, below: int) -> bool:
+    """Whether `above/below` is more likely a part of a whole than anything else."""
+    return below in _PARTS and 0 < above < below

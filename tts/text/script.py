@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 from tts.errors import NothingToSayError
 from tts.text.frontend import EncodedText, Frontend
-from tts.text.split import split_sentences
+from tts.text.split import After, Stretch, split_text
 from tts.text.ssml import Break, Manner, Mark, Piece
 from tts.text.symbols import BOUNDARY
 
-SENTENCE_SECONDS = 0.25  # of silence between sentences
+# Of silence, by what ends before it; within what is spoken at once, the voice makes the pauses that marks ask for.
+PAUSE_SECONDS: dict[After, float] = {"clause": 0.12, "sentence": 0.25, "line": 0.35, "paragraph": 0.6}
+SENTENCE_SECONDS = PAUSE_SECONDS["sentence"]
 
 
 class Run(NamedTuple):
@@ -81,10 +83,10 @@ def plan_text(text: str, speaker: str, frontend: Frontend, longest: int) -> Scri
     Raises:
         NothingToSayError: if nothing in it can be spoken.
     """
-    sentences = split_sentences(text) or [text]  # an empty text gets the frontend's own error
+    stretches = split_text(text) or [Stretch(text, "paragraph")]  # an empty text gets the frontend's own error
     manner = Manner(speaker=speaker)
-    words = [[_Word(word, manner, ()) for word in sentence.split()] for sentence in sentences]
-    script = _encode([_Sentence(each, SENTENCE_SECONDS, ".") for each in words], frontend, longest)
+    words = [[_Word(word, manner, ()) for word in stretch.text.split()] for stretch in stretches]
+    script = _encode(_sentences(words, [stretch.after for stretch in stretches]), frontend, longest)
     script.utterances[0] = script.utterances[0]._replace(pause=0.0)
     return script
 
@@ -96,7 +98,7 @@ def plan_ssml(pieces: Iterable[Piece], speaker: str, frontend: Frontend, longest
         raise NothingToSayError("nothing to speak in this SSML; give it at least one word, number or letter")
     waiting: list[_Sentence] = []
     for block in gathered.blocks:
-        sentences = [_Sentence(words, SENTENCE_SECONDS, ".") for words in _divide(block.words)]
+        sentences = _divide(block.words)
         if block.pause is not None:
             sentences[0] = sentences[0]._replace(pause=block.pause)
         sentences[-1] = sentences[-1]._replace(end=block.end)
@@ -141,15 +143,21 @@ def _blocks(pieces: Iterable[Piece], speaker: str) -> _Gathered:
     return _Gathered(blocks, rest, marks)
 
 
-def _divide(words: Sequence[_Word], max_chars: int | None = None) -> list[Sequence[_Word]]:
-    """The sentences of words; with `max_chars`, parts of one sentence."""
-    text = " ".join(word.text for word in words)
-    parts = split_sentences(text) if max_chars is None else split_sentences(text, max_chars)
+def _sentences(words: Sequence[Sequence[_Word]], after: Sequence[After]) -> list[_Sentence]:
+    """Sentences, or parts of one, with the pauses that those before them ask for."""
+    pauses = [SENTENCE_SECONDS, *(PAUSE_SECONDS[each] for each in after[:-1])]
+    ends = ["," if each == "clause" else "." for each in after]
+    return [_Sentence(*each) for each in zip(words, pauses, ends, strict=True)]
+
+
+def _divide(words: Sequence[_Word], max_chars: int = 300) -> list[_Sentence]:
+    """The sentences of words, long ones in parts."""
+    parts = split_text(_written(words), max_chars)
     ends = [0]
     for part in parts:
-        ends.append(ends[-1] + len(part.split()))
+        ends.append(ends[-1] + len(part.text.split()))
     assert ends[-1] == len(words), "splitting loses no word"
-    return [words[start:end] for start, end in pairwise(ends)]
+    return _sentences([words[start:end] for start, end in pairwise(ends)], [part.after for part in parts])
 
 
 def _encode(sentences: Sequence[_Sentence], frontend: Frontend, longest: int) -> Script:
@@ -175,16 +183,15 @@ def _encode(sentences: Sequence[_Sentence], frontend: Frontend, longest: int) ->
             marks = tuple(mark for word in words for mark in word.marks)
             continue
         marks = ()
-        parts: list[Sequence[_Word]] = [words]
+        parts: list[_Sentence] = []
         if len(utterance.text.ids) > longest:
             parts = _divide(words, max(1, len(_written(words)) * longest // len(utterance.text.ids)))
-        if len(parts) == 1:
+        if len(parts) < 2:
             script.utterances.append(utterance)
             continue
-        made = [_Sentence(part, SENTENCE_SECONDS, ",") for part in parts]
-        made[0] = made[0]._replace(pause=sentence.pause)
-        made[-1] = made[-1]._replace(end=sentence.end)
-        waiting += reversed(made)
+        parts = [*(part._replace(end=",") for part in parts[:-1]), parts[-1]._replace(end=sentence.end)]
+        parts[0] = parts[0]._replace(pause=sentence.pause)
+        waiting += reversed(parts)
     return script._replace(marks=marks)
 
 
