@@ -122,7 +122,8 @@ def _measure(match: re.Match[str], context: Context) -> str | None:
     power = match.group("power")
     before = f"{_POWERS[power]} " if power else ""
     alone = not to and (number == "1" or re.fullmatch(_PART, number) is not None)
-    hyphened = match.group("gap") == "-" or re.match(r"-[A-Za-z]", match.string[end : end + 2]) is not None
+    describes = context.before() in ("a", "an") and re.match(r"\s[a-z]{3,}", match.string[end : end + 5]) is not None
+    hyphened = describes or match.group("gap") == "-" or re.match(r"-[A-Za-z]", match.string[end : end + 2]) is not None
     name = unit.one if alone or hyphened else unit.many
     scale = f" {match.group('long')}" if match.group("long") else ""
     said = context.quantity(number) + (f" to {context.quantity(to)}" if to else "")
@@ -163,7 +164,10 @@ def _degrees(match: re.Match[str], context: Context) -> str:
         "E": " east",
         "W": " west",
     }
-    return f"{said} {'degree' if number == '1' and not to else 'degrees'}{name.get(scale or '', '')}"
+    shape = re.match(
+        r"\s(?:angle|turn|rotation|view|bend|arc|heat|weather)\b", match.string[match.end() : match.end() + 10]
+    )
+    return f"{said} {'degree' if shape or (number == '1' and not to) else 'degrees'}{name.get(scale or '', '')}"
 
 
 def _glued_degrees(match: re.Match[str], context: Context) -> str | None:
@@ -234,7 +238,7 @@ AMOUNTS: tuple[Rule, ...] = (
     rule(
         "degrees",
         "temperature",
-        rf"{_MINUS}(?P<number>{QUANTITY})(?:\s?°)?{_TO}\s?°\s?(?P<scale>[CFKNSEW](?!\w))?",
+        rf"{_MINUS}(?P<number>{QUANTITY})(?:\s?°)?{_TO}\s?°(?:\s?(?P<scale>[CFKNSEW])(?!\w))?",
         _degrees,
     ),
     rule(

@@ -20,6 +20,7 @@ RANKS = {
     **{"Fr": "Father", "Br": "Brother", "Det": "Detective", "Amb": "Ambassador", "Sens": "Senators"},
     **{"Reps": "Representatives", "Gens": "Generals", "Atty": "Attorney", "Treas": "Treasurer", "Secy": "Secretary"},
     **{"Mts": "Mounts", "Pt": "Point", "Ste": "Sainte", "Brig": "Brigadier", "Cdr": "Commander", "Ens": "Ensign"},
+    **{"Mme": "Madame", "Mlle": "Mademoiselle", "Rt": "Right", "Sgts": "Sergeants", "Supts": "Superintendents"},
     **{"Dir": "Director", "Cllr": "Councillor", "Asst": "Assistant"},
 }
 # With a point, anywhere.
