@@ -51,6 +51,7 @@ def _described(match: re.Match[str], context: Context) -> bool:
 
 def _amount(match: re.Match[str], currency: Currency, context: Context) -> str:
     number, to, scale = match.group("number"), match.groupdict().get("to"), _scale(match)
+    number = re.sub(r"^(\d{1,3}),(\d\d)$", r"\1.\2", number)
     minus = "minus " if match.groupdict().get("minus") or match.groupdict().get("after") else ""
     single = _described(match, context)
     if to:
@@ -105,7 +106,9 @@ def _measure(match: re.Match[str], context: Context) -> str | None:
         if (
             written == "in"
             and not dotted
-            and not re.match(r"\s*(?:[,;)\]]|\.(?!\w)|\Z|x\b|by\b)", match.string[end : end + 6])
+            and not re.match(
+                r"\s*(?:[,;)\]]|\.(?!\w)|\Z|(?:x|by|tall|wide|long|high|deep|thick)\b)", match.string[end : end + 8]
+            )
         ):
             return None
         if (
@@ -220,17 +223,18 @@ _RACE = re.compile(r"\s(?:run|race|walk)\b")
 _TO = rf"(?:{DASH}(?P<to>{QUANTITY}))?"
 _MINUS = r"(?P<minus>[-−])?"
 
+_PRICE = rf"(?:\d{{1,3}},\d\d(?![\d,.])|{NUMBER})"  # also with a comma before the cents
 MONEY: tuple[Rule, ...] = (
     rule(
         "amount of money",
         "money",
-        rf"(?P<minus>[-−]\s?)?(?P<sign>{_SIGN}|U\.S\.\$)\s?(?P<after>-)?(?P<number>{NUMBER})"
+        rf"(?P<minus>[-−]\s?)?(?P<sign>{_SIGN}|U\.S\.\$)\s?(?P<after>-)?(?P<number>{_PRICE})"
         rf"(?:{DASH}(?:{_SIGN})?(?P<to>{NUMBER})(?![\d-]))?{_SCALE}(?:\s?/\s?(?P<per>{_PER}|[a-z]+)\b)?(?!\d)",
         _signed,
     ),
-    rule("money by its code", "money", rf"(?P<minus>-)?(?P<code>{_CODE})\s?(?P<number>{NUMBER}){_SCALE}(?!\d)", _coded),
-    rule("money by its code", "money", rf"(?P<number>{NUMBER}){_SCALE}\s?(?P<code>{_CODE})\b", _coded),
-    rule("amount of money", "money", rf"(?P<number>{NUMBER}){_SCALE}\s?(?P<sign>[£€¥₹₽₩₪₴₺])(?!\w)", _signed),
+    rule("money by its code", "money", rf"(?P<minus>-)?(?P<code>{_CODE})\s?(?P<number>{_PRICE}){_SCALE}(?!\d)", _coded),
+    rule("money by its code", "money", rf"(?P<number>{_PRICE}){_SCALE}\s?(?P<code>{_CODE})\b", _coded),
+    rule("amount of money", "money", rf"(?P<number>{_PRICE}){_SCALE}\s?(?P<sign>[$£€¥₹₽₩₪₴₺])(?!\w|\s?\d)", _signed),
     rule("cents", "money", rf"({NUMBER})\s?¢", _cents),
 )
 AMOUNTS: tuple[Rule, ...] = (

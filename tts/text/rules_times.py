@@ -13,6 +13,10 @@ _DATED = words_of(
     "on by since until till from before after due dated between starting ending through deadline for expires "
     "monday tuesday wednesday thursday friday saturday sunday mon tue wed thu fri sat sun date effective"
 )
+_SCRIPTURE = words_of(
+    "psalm psalms john luke mark matthew genesis exodus leviticus deuteronomy joshua judges samuel kings job proverbs "
+    "ecclesiastes isaiah jeremiah ezekiel daniel acts romans corinthians galatians ephesians hebrews james revelation"
+)
 _RATIO = words_of("ratio odds score mix")
 _BEFORE_YEAR = words_of(
     "the in of since by until till from during before after year years circa around about to between early late mid "
@@ -181,7 +185,8 @@ def _times(match: re.Match[str], context: Context) -> str:
 
 
 def _ratio(match: re.Match[str], context: Context) -> str:
-    return " to ".join(context.words.whole(part) for part in match.group().split(":"))
+    verse = context.before() in _SCRIPTURE
+    return (" " if verse else " to ").join(context.words.whole(part) for part in match.group().split(":"))
 
 
 # Telephone numbers -------------------------------------------------------------------------------------------------

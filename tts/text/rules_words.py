@@ -304,7 +304,7 @@ ABBREVIATIONS: tuple[Rule, ...] = (
         any_case=True,
     ),
     rule("rank", "abbreviation", r"(Capt|Sgt|Lt|Cpl|Pvt|Gov|Rev|Cmdr|Prof)(?=\s[A-Z][a-z])", _pointless_rank),
-    rule("rank", "abbreviation", rf"({_any_of(RANKS)})\.(?=\s+[A-Z{{])", _rank),
+    rule("rank", "abbreviation", rf"({_any_of(RANKS)})\.(?=\s+[A-Z{{]|\s*\Z|,)", _rank),
     rule(
         "weekday",
         "abbreviation",
@@ -318,6 +318,7 @@ ABBREVIATIONS: tuple[Rule, ...] = (
         rf"({_any_of(WEEKDAYS)})(?=,\s(?:{_any_of(MONTH_NAMES)})\b|\s(?:{_any_of(MONTH_NAMES)})\.?\s\d)",
         _weekday,
     ),
+    rule("weekday", "abbreviation", r"(Tues|Thurs|Thur)\.?(?!\w)", _weekday),
     rule("state", "abbreviation", rf"({_any_of(STATES)})(?!\w)", _state),
     rule("abbreviation", "abbreviation", rf"({_any_of(ANYWHERE)})(?:\.('s)?(?!\w)|(?!\w|'|-))", _anywhere),
     rule(
