@@ -51,6 +51,7 @@ def _described(match: re.Match[str], context: Context) -> bool:
 
 def _amount(match: re.Match[str], currency: Currency, context: Context) -> str:
     number, to, scale = match.group("number"), match.groupdict().get("to"), _scale(match)
+    number = re.sub(r"^(\d{1,3}),(\d\d)$", r"\1.\2", number)
     minus = "minus " if match.groupdict().get("minus") or match.groupdict().get("after") else ""
     single = _described(match, context)
     if to:
@@ -105,7 +106,9 @@ def _measure(match: re.Match[str], context: Context) -> str | None:
         if (
             written == "in"
             and not dotted
-            and not re.match(r"\s*(?:[,;)\]]|\.(?!\w)|\Z|x\b|by\b)", match.string[end : end + 6])
+            and not re.match(
+                r"\s*(?:[,;)\]]|\.(?!\w)|\Z|(?:x|by|tall|wide|long|high|deep|thick)\b)", match.string[end : end + 8]
+            )
         ):
             return None
         if (
@@ -122,7 +125,8 @@ def _measure(match: re.Match[str], context: Context) -> str | None:
     power = match.group("power")
     before = f"{_POWERS[power]} " if power else ""
     alone = not to and (number == "1" or re.fullmatch(_PART, number) is not None)
-    hyphened = match.group("gap") == "-" or re.match(r"-[A-Za-z]", match.string[end : end + 2]) is not None
+    describes = context.before() in ("a", "an") and re.match(r"\s[a-z]{3,}", match.string[end : end + 5]) is not None
+    hyphened = describes or match.group("gap") == "-" or re.match(r"-[A-Za-z]", match.string[end : end + 2]) is not None
     name = unit.one if alone or hyphened else unit.many
     scale = f" {match.group('long')}" if match.group("long") else ""
     said = context.quantity(number) + (f" to {context.quantity(to)}" if to else "")
@@ -163,7 +167,10 @@ def _degrees(match: re.Match[str], context: Context) -> str:
         "E": " east",
         "W": " west",
     }
-    return f"{said} {'degree' if number == '1' and not to else 'degrees'}{name.get(scale or '', '')}"
+    shape = re.match(
+        r"\s(?:angle|turn|rotation|view|bend|arc|heat|weather)\b", match.string[match.end() : match.end() + 10]
+    )
+    return f"{said} {'degree' if shape or (number == '1' and not to) else 'degrees'}{name.get(scale or '', '')}"
 
 
 def _glued_degrees(match: re.Match[str], context: Context) -> str | None:
@@ -216,17 +223,18 @@ _RACE = re.compile(r"\s(?:run|race|walk)\b")
 _TO = rf"(?:{DASH}(?P<to>{QUANTITY}))?"
 _MINUS = r"(?P<minus>[-−])?"
 
+_PRICE = rf"(?:\d{{1,3}},\d\d(?![\d,.])|{NUMBER})"  # also with a comma before the cents
 MONEY: tuple[Rule, ...] = (
     rule(
         "amount of money",
         "money",
-        rf"(?P<minus>[-−]\s?)?(?P<sign>{_SIGN}|U\.S\.\$)\s?(?P<after>-)?(?P<number>{NUMBER})"
+        rf"(?P<minus>[-−]\s?)?(?P<sign>{_SIGN}|U\.S\.\$)\s?(?P<after>-)?(?P<number>{_PRICE})"
         rf"(?:{DASH}(?:{_SIGN})?(?P<to>{NUMBER})(?![\d-]))?{_SCALE}(?:\s?/\s?(?P<per>{_PER}|[a-z]+)\b)?(?!\d)",
         _signed,
     ),
-    rule("money by its code", "money", rf"(?P<minus>-)?(?P<code>{_CODE})\s?(?P<number>{NUMBER}){_SCALE}(?!\d)", _coded),
-    rule("money by its code", "money", rf"(?P<number>{NUMBER}){_SCALE}\s?(?P<code>{_CODE})\b", _coded),
-    rule("amount of money", "money", rf"(?P<number>{NUMBER}){_SCALE}\s?(?P<sign>[£€¥₹₽₩₪₴₺])(?!\w)", _signed),
+    rule("money by its code", "money", rf"(?P<minus>-)?(?P<code>{_CODE})\s?(?P<number>{_PRICE}){_SCALE}(?!\d)", _coded),
+    rule("money by its code", "money", rf"(?P<number>{_PRICE}){_SCALE}\s?(?P<code>{_CODE})\b", _coded),
+    rule("amount of money", "money", rf"(?P<number>{_PRICE}){_SCALE}\s?(?P<sign>[$£€¥₹₽₩₪₴₺])(?!\w|\s?\d)", _signed),
     rule("cents", "money", rf"({NUMBER})\s?¢", _cents),
 )
 AMOUNTS: tuple[Rule, ...] = (
@@ -234,7 +242,7 @@ AMOUNTS: tuple[Rule, ...] = (
     rule(
         "degrees",
         "temperature",
-        rf"{_MINUS}(?P<number>{QUANTITY})(?:\s?°)?{_TO}\s?°\s?(?P<scale>[CFKNSEW](?!\w))?",
+        rf"{_MINUS}(?P<number>{QUANTITY})(?:\s?°)?{_TO}\s?°(?:\s?(?P<scale>[CFKNSEW])(?!\w))?",
         _degrees,
     ),
     rule(

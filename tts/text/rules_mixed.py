@@ -28,7 +28,7 @@ def letters_of(written: str) -> str:
 
 def _mixed(match: re.Match[str], context: Context) -> str:
     """Runs of letters and digits: `COVID-19`, `B2B`, `MP3`, `C2766`."""
-    written = match.group()
+    written = match.group().removesuffix("'s")
     runs = re.findall(r"[A-Za-z]+|\d+|-", written)
     said: list[str] = []
     lead = ""
@@ -46,7 +46,7 @@ def _mixed(match: re.Match[str], context: Context) -> str:
             continue
         hyphen = place > 0 and runs[place - 1] == "-"
         said.append(_run_of_digits(run, lead, hyphen, context))
-    return " ".join(said)
+    return " ".join(said) + (match.group(1) or "")
 
 
 def _lettered_decimal(match: re.Match[str], context: Context) -> str:
@@ -61,6 +61,8 @@ def _word_and_decade(match: re.Match[str], context: Context) -> str:
 
 
 def _run_of_digits(run: str, lead: str, hyphen: bool, context: Context) -> str:
+    if lead and re.fullmatch(r"(?:19|20)\d\d", run):  # FY2023
+        return context.words.year(int(run))
     if run[0] == "0":
         return context.words.digits(run)
     if len(run) == 3 and not run.endswith("00") and (hyphen or len(lead) <= 1):
@@ -78,7 +80,7 @@ MIXED: tuple[Rule, ...] = (
     rule(
         "letters and digits",
         "mixed",
-        r"(?=[A-Za-z]{1,20}-?\d|\d{1,20}-?[A-Za-z])[A-Za-z\d]+(?:-[A-Za-z\d]+)*(?!\w)",
+        r"(?=[A-Za-z]{1,20}-?\d|\d{1,20}-?[A-Za-z])[A-Za-z\d]+(?:-[A-Za-z\d]+)*('s)?(?!\w)",
         _mixed,
         "likely",
     ),

@@ -11,7 +11,7 @@ from tts.text.tables import STREETS, words_of
 _DIGITWISE = words_of("box pin code zip zipcode extension ext serial id account password isbn hex badge dial")
 _PAIRWISE = words_of(
     "room rm flight route highway hwy interstate apartment apt suite ste bus channel boeing airbus exhibit number "
-    "no sr us train bed gate hall rte frame p.s"
+    "no sr us train bed gate hall rte frame p.s u.s"
 )
 _RATED = words_of("rate rated rates rating score scored scores gave give got")
 _EMERGENCY = words_of("call called calling calls dial dialed dialing dials phoned a the")
@@ -64,7 +64,10 @@ def _vulgar(match: re.Match[str], context: Context) -> str:
 
 def _range(match: re.Match[str], context: Context) -> str:
     minus = "minus " if match.group(1) else ""
-    return f"{minus}{_number(match.group(2), context)} to {_number(match.group(3), context)}"
+    first, second = (_number(written, context) for written in match.group(2, 3))
+    if first == second and not minus:  # fifty-fifty
+        return f"{first} {second}"
+    return f"{minus}{first} to {second}"
 
 
 def _number(written: str, context: Context) -> str:
@@ -124,6 +127,11 @@ def _calculation(match: re.Match[str], context: Context) -> str | None:
     for part in re.findall(rf"{NUMBER}|[-+−–×*x÷/=<>≤≥≈^]", written):
         said.append(_OPERATORS.get(part) or context.quantity(part))
     return " ".join(said)
+
+
+def _plan(match: re.Match[str], context: Context) -> str:
+    """`401(k)` is `four oh one K`."""
+    return f"{context.words.pairs(match.group(1))} {match.group(2).upper()}."
 
 
 def _screen(match: re.Match[str], context: Context) -> str:
@@ -208,6 +216,7 @@ NUMBERS: tuple[Rule, ...] = (
     rule("numbers with slashes", "ratio", r"\d+(?:\.\d+)?(?:/\d+)+(?!\w)", _slashed, "guess"),
     rule("range", "range", rf"([-−])?({QUANTITY}){DASH}({QUANTITY})(?![\w-]|[.,]\d)", _range, "likely"),
     rule("signed number", "cardinal", rf"([-−+±~≈<>≤≥#№])\s?({QUANTITY})(?![\w])", _signed),
+    rule("number and letter", "mixed", r"(\d{3})\(([a-z])\)", _plan),
     rule("lines of a screen", "mixed", r"(240|360|480|720|1080|1440|2160)([pi])(?!\w)", _screen),
     rule("pence", "money", r"(\d{1,2})p(?!\w)", _pence, "likely"),
     rule("stars", "mixed", r"([1-7])[*★⭐](?!\w|\s?\d)", lambda m, c: f"{c.words.whole(m.group(1))} star"),

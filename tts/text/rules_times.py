@@ -13,6 +13,10 @@ _DATED = words_of(
     "on by since until till from before after due dated between starting ending through deadline for expires "
     "monday tuesday wednesday thursday friday saturday sunday mon tue wed thu fri sat sun date effective"
 )
+_SCRIPTURE = words_of(
+    "psalm psalms john luke mark matthew genesis exodus leviticus deuteronomy joshua judges samuel kings job proverbs "
+    "ecclesiastes isaiah jeremiah ezekiel daniel acts romans corinthians galatians ephesians hebrews james revelation"
+)
 _RATIO = words_of("ratio odds score mix")
 _BEFORE_YEAR = words_of(
     "the in of since by until till from during before after year years circa around about to between early late mid "
@@ -168,13 +172,21 @@ def _time(match: re.Match[str], context: Context) -> str | None:
     return f"{said} hundred" if int(hour) > 12 or int(hour) == 0 else f"{said} o'clock"
 
 
+def _military(match: re.Match[str], context: Context) -> str:
+    """`0800 hours` is `oh eight hundred`."""
+    hour, minute = match.groups()
+    said = f"{'oh ' if hour[0] == '0' else ''}{context.words.cardinal(int(hour))}"
+    return f"{said} {'hundred' if minute == '00' else short_year(minute, context)}"
+
+
 def _times(match: re.Match[str], context: Context) -> str:
     first, second = match.group(1).split(":"), match.group(2).split(":")
     return f"{_clock(first[0], first[1], context)} to {_clock(second[0], second[1], context)}"
 
 
 def _ratio(match: re.Match[str], context: Context) -> str:
-    return " to ".join(context.words.whole(part) for part in match.group().split(":"))
+    verse = context.before() in _SCRIPTURE
+    return (" " if verse else " to ").join(context.words.whole(part) for part in match.group().split(":"))
 
 
 # Telephone numbers -------------------------------------------------------------------------------------------------
@@ -287,6 +299,7 @@ TIMES: tuple[Rule, ...] = (
     rule("time of day", "time", rf"(?P<h>[01]?\d|2[0-4])(?:[:.](?P<m>[0-5]\d))?{_HALF.format('')}", _half_day),
     rule("times of day", "time", rf"((?:[01]?\d|2[0-4]):[0-5]\d){DASH}((?:[01]?\d|2[0-4]):[0-5]\d)(?![\d:])", _times),
     rule("time of day", "time", r"([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?![\w:]|\.\d)", _time),
+    rule("hours of a day", "time", r"(0\d|1\d|2[0-4])([0-5]\d)(?=\s?(?:hours|hrs)\b)", _military),
     rule("ratio", "ratio", r"\d+(?::\d+)+(?!\w)", _ratio),
 )
 DATES: tuple[Rule, ...] = (

@@ -114,6 +114,14 @@ def _dotted(match: re.Match[str], context: Context) -> str:
     return f"{letters.upper()}.{ending}"
 
 
+def _versus(match: re.Match[str], context: Context) -> str | None:
+    return "versus" if context.written_before()[:1].isupper() else None
+
+
+def _by(match: re.Match[str], context: Context) -> str | None:
+    return "by" if context.tokens and context.tokens[-1].kind in ("measure", "cardinal", "decimal") else None
+
+
 def _era(match: re.Match[str], context: Context) -> str:
     return spelled(match.group(1))
 
@@ -285,9 +293,9 @@ NAMED_RANGES: tuple[Rule, ...] = (
 ABBREVIATIONS: tuple[Rule, ...] = (
     rule("direction", "abbreviation", r"([NSEW])\.?(?=\s\d{1,3}(?:st|nd|rd|th)\b)", _direction),
     rule("direction", "abbreviation", rf"([NSEW])\.(?=\s(?:[A-Z][a-z]+\s){{1,3}}(?:{_STREETS})\b)", _direction),
-    rule("doctor or drive", "abbreviation", r"Dr(?:\.(?!\w)|(?=\s+[A-Z])|(?=[,.]?(?:\s|\Z)))", _doctor),
+    rule("doctor or drive", "abbreviation", r"Dr(?:\.(?![a-z\d])|(?=\s+[A-Z])|(?=[,.]?(?:\s|\Z)))", _doctor),
     rule("saint or street", "abbreviation", r"St(?:\.(?!\w)|(?=\s)|(?=,)|(?=\Z))", _saint),
-    rule("title", "abbreviation", rf"({_any_of(TITLES)})(?:\.(?!\w)|(?=\s+[A-Z]))", _title),
+    rule("title", "abbreviation", rf"({_any_of(TITLES)})(?:\.(?![a-z\d])|(?=\s+[A-Z]))", _title),
     rule(
         "before a number",
         "abbreviation",
@@ -296,7 +304,7 @@ ABBREVIATIONS: tuple[Rule, ...] = (
         any_case=True,
     ),
     rule("rank", "abbreviation", r"(Capt|Sgt|Lt|Cpl|Pvt|Gov|Rev|Cmdr|Prof)(?=\s[A-Z][a-z])", _pointless_rank),
-    rule("rank", "abbreviation", rf"({_any_of(RANKS)})\.(?=\s+[A-Z{{])", _rank),
+    rule("rank", "abbreviation", rf"({_any_of(RANKS)})\.(?=\s+[A-Z{{]|\s*\Z|,)", _rank),
     rule(
         "weekday",
         "abbreviation",
@@ -304,6 +312,13 @@ ABBREVIATIONS: tuple[Rule, ...] = (
         _weekday,
         "likely",
     ),
+    rule(
+        "weekday",
+        "abbreviation",
+        rf"({_any_of(WEEKDAYS)})(?=,\s(?:{_any_of(MONTH_NAMES)})\b|\s(?:{_any_of(MONTH_NAMES)})\.?\s\d)",
+        _weekday,
+    ),
+    rule("weekday", "abbreviation", r"(Tues|Thurs|Thur)\.?(?!\w)", _weekday),
     rule("state", "abbreviation", rf"({_any_of(STATES)})(?!\w)", _state),
     rule("abbreviation", "abbreviation", rf"({_any_of(ANYWHERE)})(?:\.('s)?(?!\w)|(?!\w|'|-))", _anywhere),
     rule(
@@ -315,6 +330,8 @@ ABBREVIATIONS: tuple[Rule, ...] = (
     ),
     rule("slashed abbreviation", "abbreviation", rf"(?:{_any_of(SLASHED)})(?!\w)", _slashed, any_case=True),
     rule("letters of a word", "initialism", rf"({_any_of(UNDOTTED)})(?!\w)", lambda match, _: UNDOTTED[match.group(1)]),
+    rule("versus", "abbreviation", r"v\.(?=\s[A-Z])", _versus),
+    rule("by", "measure", r"x(?=\s\d)", _by),
     rule("era", "initialism", r"(AD|BC|BCE|CE)(?=\s\d)", _era),
 )
 CAPITALS: tuple[Rule, ...] = (

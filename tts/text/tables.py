@@ -20,6 +20,7 @@ RANKS = {
     **{"Fr": "Father", "Br": "Brother", "Det": "Detective", "Amb": "Ambassador", "Sens": "Senators"},
     **{"Reps": "Representatives", "Gens": "Generals", "Atty": "Attorney", "Treas": "Treasurer", "Secy": "Secretary"},
     **{"Mts": "Mounts", "Pt": "Point", "Ste": "Sainte", "Brig": "Brigadier", "Cdr": "Commander", "Ens": "Ensign"},
+    **{"Mme": "Madame", "Mlle": "Mademoiselle", "Rt": "Right", "Sgts": "Sergeants", "Supts": "Superintendents"},
     **{"Dir": "Director", "Cllr": "Councillor", "Asst": "Assistant"},
 }
 # With a point, anywhere.
@@ -31,6 +32,7 @@ ANYWHERE = {
     **{"dept": "department", "appt": "appointment", "apt": "apartment", "assn": "association", "bldg": "building"},
     **{"mgr": "manager", "mfg": "manufacturing", "orig": "original", "prev": "previous", "qty": "quantity"},
     **{"ca": "circa", "resp": "respectively", "tbsp": "tablespoon", "tsp": "teaspoon", "min": "minimum"},
+    **{"lb": "pound", "lbs": "pounds", "oz": "ounces", "hrs": "hours", "mins": "minutes", "yrs": "years"},
     **{"Jr": "Junior", "Sr": "Senior", "Esq": "Esquire", "Inc": "Incorporated", "Ltd": "Limited", "Co": "Company"},
     **{"Corp": "Corporation", "Bros": "Brothers", "Dept": "Department", "Ave": "Avenue", "Blvd": "Boulevard"},
     **{"Rd": "Road", "Hwy": "Highway", "Ln": "Lane", "Pl": "Place", "Sq": "Square", "Ct": "Court", "Pkwy": "Parkway"},
@@ -136,7 +138,8 @@ COUNTED = words_of(
 ACRONYMS = words_of(
     "NASA NATO UNESCO UNICEF OPEC AIDS SCUBA LASER RADAR SONAR NAFTA OSHA FEMA NOAA FIFA UEFA ASCII GIF JPEG PIN SIM "
     "RAM ROM LAN WAN VAT ZIP SWAT DARE MADD PETA ASEAN AWOL POTUS SCOTUS FLOTUS COVID SARS MERS HIPAA ERISA YOLO FOMO "
-    "CAPTCHA NIMBY DOS BASIC COBOL FORTRAN UNIX LINUX NVIDIA IKEA LEGO QANTAS NASDAQ NASCAR MENSA "
+    "JSON YAML BRICS LASIK CUDA RAID FAFSA ASIC POSIX CAPTCHA NIMBY "
+    "DOS BASIC COBOL FORTRAN UNIX LINUX NVIDIA IKEA LEGO QANTAS NASDAQ NASCAR MENSA "
     "INTERPOL EBITDA TED BAFTA PRISM CAD BIOS WASP SOHO MIDI PEMDAS ROFL CRISPR ELISA OCHA ICANN MOMA NORAD "
     "SALT START GUI TASER SAM PAC CERN DRAM SRAM NAND TOEFL NICU JAVA NAVY ARMY RICO FICA GAAP COBRA"
 )

@@ -33,7 +33,9 @@ UNITS: dict[str, Unit] = {
         mi="mile", yd="yard", yds="yard", kg="kilogram", kgs="kilogram", g="gram", mg="milligram", mcg="microgram"
     ),
     **_regular(lb="pound", lbs="pound", oz="ounce", l="liter", L="liter", ml="milliliter", mL="milliliter"),
-    **_regular(dl="deciliter", cl="centiliter", gal="gallon", qt="quart", tbsp="tablespoon", tsp="teaspoon"),
+    **_regular(
+        dl="deciliter", dL="deciliter", cl="centiliter", gal="gallon", qt="quart", tbsp="tablespoon", tsp="teaspoon"
+    ),
     **_regular(h="hour", hr="hour", hrs="hour", min="minute", mins="minute", s="second", sec="second", secs="second"),
     **_regular(
         ms="millisecond", ns="nanosecond", yr="year", yrs="year", wk="week", wks="week", mo="month", mos="month"

@@ -35,12 +35,12 @@ def spells(word: str) -> bool:
         return True
     if word in ACRONYMS:
         return False
-    lower = word.lower()
-    if lower in load_cmudict():
-        return is_spelled(lower)
     vowels = [letter in "AEIOUY" for letter in word]
     if not any(vowels):
         return True
+    lower = word.lower()
+    if lower in load_cmudict():
+        return is_spelled(lower)
     # Four or five letters of consonants and vowels in turn can be said: IKEA, NASA.
     in_turn = len(word) >= 4 and not any(a == b for a, b in pairwise(vowels))
     return len(word) <= _LONGEST_INITIALISM and not in_turn
