@@ -402,17 +402,25 @@ def test_a_damaged_checkpoint_or_one_of_something_else(tmp_path):
         load_published(other, None, AUDIO)
 
 
-@pytest.fixture(scope="module")
-def for_the_toy_voice(tmp_path_factory) -> Path:
-    """A generator for the mels of `trained`."""
+def publish_for_the_toy_voice(folder: Path, name: str = "g.safetensors") -> Path:
+    """A generator for the mels of `trained`, in published form."""
     told = TINY | {"upsample_rates": [10, 20], "upsample_kernel_sizes": [20, 40], "sampling_rate": 16000}
     told |= {"num_mels": 20, "n_fft": 1024, "win_size": 800, "hop_size": 200, "fmin": 0, "fmax": 7600}
-    folder = tmp_path_factory.mktemp("vocoder")
+    folder.mkdir(parents=True, exist_ok=True)
     audio = AudioConfig(sample_rate=16000, n_fft=1024, win_length=800, hop_length=200, n_mels=20, f_max=7600.0)
     architecture = {name: told[name] for name in TINY}
-    save_file(normalised(generator(architecture, audio)), folder / "g.safetensors")
+    weights = normalised(generator(architecture, audio))
+    if name.endswith(".safetensors"):
+        save_file(weights, folder / name)
+    else:
+        torch.save({"generator": weights}, folder / name)
     (folder / "config.json").write_text(json.dumps(told))
-    return folder / "g.safetensors"
+    return folder / name
+
+
+@pytest.fixture(scope="module")
+def for_the_toy_voice(tmp_path_factory) -> Path:
+    return publish_for_the_toy_voice(tmp_path_factory.mktemp("vocoder"))
 
 
 def test_a_voice_speaks_with_a_published_generator(trained, for_the_toy_voice):

@@ -429,14 +429,15 @@ def test_noise_at_its_ends_draws_no_click(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("output", ["logistics", "gaussian"])
-def test_temperature_makes_draws_narrower(output: str) -> None:
-    waves = []
-    for temperature in (1.0, 0.5):
-        model = tiny(output, temperature=temperature, n_mixtures=1)
-        noise = model.distribution.noise(1000, torch.Generator().manual_seed(0))
-        parameters = torch.tensor([0.0, 0.1, -4.0] if output == "logistics" else [0.1, -4.0]).expand(1000, -1)
-        waves.append(model.distribution.sample(parameters, noise) - 0.1)
-    torch.testing.assert_close(waves[1], waves[0] / 2)
+@pytest.mark.parametrize("temperature", [[0.5], [0.5, 0.25]])
+def test_temperature_makes_draws_narrower(output: str, temperature: list[float]) -> None:
+    parameters = torch.tensor(([0.0, 0.1, -4.0] if output == "logistics" else [0.1, -4.0]) * 2)
+    drawn = []
+    for one in ([1.0], temperature):
+        model = tiny(output, n_bands=2, temperature=one, n_mixtures=1)
+        noise = model.noise([torch.Generator().manual_seed(0)])  # (steps, 1, 2, n_noise)
+        drawn.append(model.sample(parameters.expand(len(noise), -1), noise[:, 0]) - 0.1)
+    torch.testing.assert_close(drawn[1], drawn[0] * torch.tensor(temperature))
 
 
 @pytest.mark.parametrize(
@@ -453,8 +454,9 @@ def test_temperature_makes_draws_narrower(output: str) -> None:
         ({"n_mixtures": 0}, "n_mixtures"),
         ({"lpc_order": -1}, "-1"),
         ({"n_bands": 3}, "not 3"),
-        ({"temperature": 0.0}, "temperature"),
-        ({"temperature": 0.8, "output": "mu_law"}, "mu_law has none"),
+        ({"temperature": [0.0]}, "temperature"),
+        ({"temperature": [0.8, 1.0]}, "one for each of 1 bands"),
+        ({"temperature": [0.8], "output": "mu_law"}, "mu_law has none"),
         ({"input_noise": -0.1}, "input_noise"),
         ({"pre_emphasis": 1.0}, "pre_emphasis"),
         ({"pre_emphasis": 0.5, "lpc_order": 2}, "exclude each other"),

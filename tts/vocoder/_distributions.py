@@ -44,7 +44,7 @@ class Distribution(ABC):
 
     @abstractmethod
     def noise(self, n: int, generator: torch.Generator) -> Tensor:
-        """(n, n_noise) float32, the random numbers of n draws."""
+        """(n, n_noise) float32, the random numbers of n draws; the last of each multiplies a width, if there is one."""
 
     @abstractmethod
     def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
@@ -115,10 +115,8 @@ class Logistics(Distribution):
     # From four 16-bit steps, below which digital silence is all that counts, to where the mass of a step vanishes.
     log_scale_range = (-9.0, 5.0)
 
-    def __init__(self, n_mixtures: int, *, temperature: float = 1.0):
-        """temperature: of draws; below 1 they keep closer to the means."""
+    def __init__(self, n_mixtures: int):
         self.n_parameters = 3 * n_mixtures
-        self.temperature = temperature
 
     def initial_bias(self) -> Tensor:
         """All mixtures about as wide as quiet speech."""
@@ -152,9 +150,9 @@ class Logistics(Distribution):
         return torch.logsumexp(F.log_softmax(logits, dim=1) + mass, dim=1)
 
     def noise(self, n: int, generator: torch.Generator) -> Tensor:
-        """The first is uniform in [0, 1), the second logistic times the temperature."""
+        """The first is uniform in [0, 1), the second logistic."""
         uniform = torch.rand(n, 2, generator=generator)
-        return torch.stack([uniform[:, 0], self.temperature * torch.logit(uniform[:, 1], eps=1e-7)], dim=1)
+        return torch.stack([uniform[:, 0], torch.logit(uniform[:, 1], eps=1e-7)], dim=1)
 
     def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
         """The first noise chooses the mixture, the second the value."""
@@ -183,10 +181,6 @@ class Gaussian(Distribution):
     log_step = math.log(2 * HALF_STEP)
     log_normalizer = 0.5 * math.log(2 * math.pi)
 
-    def __init__(self, *, temperature: float = 1.0):
-        """temperature: of draws; below 1 they keep closer to the mean."""
-        self.temperature = temperature
-
     def initial_bias(self) -> Tensor:
         """About as wide as quiet speech."""
         return torch.tensor([0.0, -3.0])
@@ -206,8 +200,8 @@ class Gaussian(Distribution):
         return self.log_step - self.log_normalizer - log_scale - 0.5 * off.square()
 
     def noise(self, n: int, generator: torch.Generator) -> Tensor:
-        """Standard normal times the temperature."""
-        return self.temperature * torch.randn(n, 1, generator=generator)
+        """Standard normal."""
+        return torch.randn(n, 1, generator=generator)
 
     def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
         """The mean and so many standard deviations."""

@@ -53,7 +53,8 @@ class Config:
     output: Literal["mu_law", "logistics", "gaussian"] = "logistics"
     bits: int = 8  # mu_law: 2 ** bits classes
     n_mixtures: int = 10  # logistics
-    temperature: float = 1.0  # logistics, gaussian: of draws at synthesis; below 1 there is less noise
+    # logistics, gaussian: of draws at synthesis, below 1 there is less noise; of each band, the lowest first, or of all
+    temperature: list[float] = field(default_factory=lambda: [1.0])
     input_noise: float = 0.0  # in training, deviation of noise on what the network hears, the signal being in [-1, 1]
     pre_emphasis: float = 0.0  # share of the sample before that is subtracted from each, undone at synthesis
     lpc_order: int = 0  # samples; above 0, it models what linear prediction from the mel leaves over, not the wave
@@ -76,9 +77,13 @@ class Config:
         require(self.output in outputs, f"output is {', '.join(outputs)}; not {self.output}")
         require(8 <= self.bits <= 10, f"bits lies between 8 and 10, not {self.bits}")
         require(self.n_mixtures >= 1, "n_mixtures must be at least 1")
-        require(0 < self.temperature <= 1, f"temperature lies above 0 and not above 1, unlike {self.temperature}")
         require(
-            self.output != "mu_law" or self.temperature == 1,
+            len(self.temperature) in (1, self.n_bands) and all(0 < t <= 1 for t in self.temperature),
+            f"temperature is one number above 0 and up to 1, or one for each of {self.n_bands} bands, "
+            f"not {self.temperature}",
+        )
+        require(
+            self.output != "mu_law" or set(self.temperature) == {1},
             "temperature is for logistics and gaussian; mu_law has none",
         )
         require(self.input_noise >= 0, f"input_noise must not be negative, like {self.input_noise}")
@@ -121,6 +126,7 @@ class WaveNet(Vocoder):
         self.frame_steps = audio.hop_length // cfg.n_bands
         self.hop_length = audio.hop_length
         self.input_noise = cfg.input_noise
+        self.temperature = cfg.temperature * (cfg.n_bands if len(cfg.temperature) == 1 else 1)
         self.silence = silence_value(audio)
         self.kernel_size = cfg.kernel_size
         per_cycle = cfg.n_layers // cfg.n_cycles
@@ -292,7 +298,9 @@ class WaveNet(Vocoder):
         A row draws them from its own generator, frame by frame, whatever else is in the batch or was asked for at once.
         """
         drawn = [self.distribution.noise(self.frame_steps * self.n_bands, generator) for generator in generators]
-        return torch.stack([noise.view(self.frame_steps, self.n_bands, -1) for noise in drawn], dim=1)
+        noise = torch.stack([one.view(self.frame_steps, self.n_bands, -1) for one in drawn], dim=1)
+        noise[:, :, :, -1] *= torch.tensor(self.temperature)
+        return noise
 
     def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
         """Draw the signals (B, N) of a step. parameters: (B, P); noise: (B, N, n_noise)."""
@@ -316,5 +324,5 @@ def _distribution(cfg: Config) -> Distribution:
     if cfg.output == "mu_law":
         return MuLaw(cfg.bits)
     if cfg.output == "gaussian":
-        return Gaussian(temperature=cfg.temperature)
-    return Logistics(cfg.n_mixtures, temperature=cfg.temperature)
+        return Gaussian()
+    return Logistics(cfg.n_mixtures)
