@@ -241,9 +241,9 @@ def test_guesses_are_those_of_g2p_en(word, phones):
     ["book" * 2500, "a" * 10_000, "x" + "'s" * 5000, "read-" * 2000 + "it", "read " * 10_000, "zorb" * 2500 + "'ve"],
 )
 def test_what_is_no_word_takes_no_long_time(text):
-    began = time.perf_counter()
+    began = time.process_time()
     assert FRONTEND(text).words
-    assert time.perf_counter() - began < 2.0
+    assert time.process_time() - began < 2.0
 
 
 def test_every_source_says_how_sure_it_is():
