@@ -182,8 +182,10 @@ def _integer(match: re.Match[str], context: Context) -> str:
         return context.words.digits(digits)
     if _pairs(digits) and (before in _PAIRWISE or _STREET.match(following)):
         return context.words.pairs(digits)
-    if is_year(digits, context, following) or (len(digits) == 3 and _is_ancient(before, following)):
-        return context.words.year(int(digits)) if len(digits) == 4 else context.words.pairs(digits)
+    if is_year(digits, context, following):
+        return context.words.year(int(digits))
+    if (len(digits) == 3 and _is_ancient(before, following)) or (len(digits) == 4 and _ERA.match(following)):
+        return context.words.pairs(digits)
     if len(digits) >= 10 and before not in ("of", "for", "to"):
         return context.words.digits(digits)
     if len(digits) == 5 and context.tokens and context.tokens[-1].rule == "state":
