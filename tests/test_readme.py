@@ -73,6 +73,7 @@ def test_judging_commands_judge(arguments, evaluated_runs, monkeypatch):
         monkeypatch.setattr("tts.evaluation.listening_server.serve", lambda runs, **options: served.extend(runs))
         assert main(["listen", *rest]) == 0 and len(served) == 2
     else:
+        (evaluated_runs / "story.txt").write_text("Once there was a zorb.")
         assert main([command, *rest]) == 0
 
 
