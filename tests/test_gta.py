@@ -104,6 +104,9 @@ def test_the_stage_leaves_mels_a_report_and_a_vocoder_that_speaks(tuned, tmp_pat
     assert facts["validation"]["loss"] < facts["bits_before"]
     assert find_half(tuned, "vocoder") == best
     assert find_trained(tuned, "vocoder") == tuned / "vocoder" / "best.safetensors"
+    untuned = Synthesizer.load(tuned, vocoder="untuned").vocoder.state_dict()
+    kept = load_file(find_trained(tuned, "vocoder"))
+    assert all(torch.equal(untuned[name], kept[name]) for name in kept)
     spoken_by = Synthesizer.load(tuned).vocoder.state_dict()
     fine, plain = load_file(best), load_file(tuned / "vocoder" / "best.safetensors")
     assert all(torch.equal(spoken_by[name], tensor) for name, tensor in fine.items())

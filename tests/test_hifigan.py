@@ -456,7 +456,7 @@ def test_the_command_line(trained, for_the_toy_voice, tmp_path, monkeypatch, cap
     ("arguments", "said"),
     [
         (["vocoder=hifigan"], "published weights: give them with checkpoint=FILE"),
-        (["vocoder=hifgan"], "vocoder=hifgan: one of griffin_lim, hifigan; did you mean hifigan"),
+        (["vocoder=hifgan"], "vocoder=hifgan: one of griffin_lim, untuned, hifigan; did you mean hifigan"),
         (["checkpoint=g.pt"], "checkpoint=g.pt goes with vocoder=hifigan"),
         (["vocoder=griffin_lim", "config=c.json"], "config=c.json goes with vocoder=hifigan"),
     ],

@@ -235,11 +235,13 @@ def test_any_xml_is_planned_or_says_why_not(text):
 )
 def test_time_is_linear(part):
     def seconds(count: int) -> float:
-        began = time.process_time()
-        plan("<speak>" + part * count + " end</speak>")
-        return time.process_time() - began
+        took = []
+        for _ in range(3):  # the least: whatever else the machine does only adds
+            began = time.process_time()
+            plan("<speak>" + part * count + " end</speak>")
+            took.append(time.process_time() - began)
+        return min(took)
 
-    seconds(10)
     count = 100_000 // len(part)
     assert seconds(count) < 3.2 * seconds(count // 2) + 0.1  # four times as long if it were quadratic
 

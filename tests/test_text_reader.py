@@ -172,4 +172,5 @@ def test_time_is_linear(unit):
     text = (unit * 20_000)[:20_000]
     began = time.process_time()
     READ(text)
-    assert time.process_time() - began < 0.6  # a fifth of 100 kB; what grows with the square takes minutes
+    # 0.1 to 0.3 s on a core that has nothing else to do; what grows with the square takes minutes.
+    assert time.process_time() - began < 3

@@ -68,7 +68,8 @@ Speak a text with a trained voice.
   rate=1.0            speaking rate, 0.5 to 2.0: 1.1 is a tenth faster
   folds=2             the vocoder makes so many parts of a sentence side by side, on as many cores; another number,
                       other samples
-  vocoder=griffin_lim speak without the trained vocoder: quick, less natural
+  vocoder=griffin_lim speak without the trained vocoder: less natural
+  vocoder=untuned     the voice's vocoder as it was before the stage gta
   vocoder=hifigan checkpoint=FILE [config=FILE.json]  speak with a published HiFi-GAN generator for the voice's mels:
                       safetensors or a state dict saved by torch; its JSON is looked for beside it
   device=cpu          or cuda
@@ -142,7 +143,7 @@ STREAMED = (
     "ssml",
     "lexicon",
 )
-VOCODERS = ("griffin_lim", "hifigan")  # that speak without being a voice's own
+VOCODERS = ("griffin_lim", "untuned", "hifigan")  # that speak instead of a voice's own
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -326,7 +327,8 @@ def _stand_in(options: dict[str, str]) -> str:
     """Who speaks in place of a vocoder of the voice's own."""
     if options.get("vocoder") == "hifigan":
         return f"the HiFi-GAN of {options['checkpoint']}"
-    return "Griffin-Lim" if "vocoder" in options else "Griffin-Lim, it has no trained vocoder yet"
+    asked_for = options.get("vocoder") == "griffin_lim"
+    return "Griffin-Lim" if asked_for else "Griffin-Lim, it has no trained vocoder yet"
 
 
 def _tell(speech: "Speech") -> None:

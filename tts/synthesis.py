@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tts.alignment import symbol_times
 from tts.audio.rate import Paced, Stretch, change_rates, change_volume
-from tts.checkpoint import Half, find_half, load_acoustic, load_vocoder
+from tts.checkpoint import Half, find_half, find_trained, load_acoustic, load_vocoder
 from tts.decoding import TRIES, Decoded, Decoder, Encoded, Lengths, device_of, text_seed
 from tts.errors import CheckpointError
 from tts.interfaces import AcousticModel, StopReason, Vocoder
@@ -143,7 +143,8 @@ class Synthesizer:
 
         Args:
             voice: the run folder.
-            vocoder: "griffin_lim", "hifigan", or empty: the voice's own, and Griffin-Lim where it has none.
+            vocoder: "griffin_lim", "hifigan", "untuned" (the voice's own as it was before the stage gta), or empty: the
+                voice's own. Where it has none, Griffin-Lim speaks.
             checkpoint: of "hifigan": a published generator.
             config: of "hifigan": its JSON; None: the one beside the checkpoint.
             device: for torch.
@@ -164,7 +165,8 @@ class Synthesizer:
         if vocoder == "hifigan":
             spoken_by = _published(checkpoint, config, half.recipe.audio)
         else:
-            spoken_by = _own_vocoder(None if vocoder == "griffin_lim" else find_half(voice, "vocoder"), half)
+            find = find_trained if vocoder == "untuned" else find_half
+            spoken_by = _own_vocoder(None if vocoder == "griffin_lim" else find(voice, "vocoder"), half)
         frontend = Frontend(with_kept_lexicon(half.recipe.text, voice), half.symbols, lexicon)
         return cls(
             half.model.to(device),

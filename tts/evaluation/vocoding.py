@@ -25,8 +25,19 @@ class Job(NamedTuple):
     seed: int
 
 
-def vocode_all(jobs: Sequence[Job], voice: Path, device: str, workers: int, what: str) -> dict[str, Tensor]:
-    """(T_wave,) waves by the jobs' names, as `Synthesizer.vocode` makes them; workers: 0 for one process a core."""
+def vocode_all(
+    jobs: Sequence[Job], voice: Path, device: str, workers: int, what: str, vocoder: str = ""
+) -> dict[str, Tensor]:
+    """(T_wave,) waves by the jobs' names, as `Synthesizer.vocode` makes them.
+
+    Args:
+        jobs: what to speak.
+        voice: the run folder.
+        device: cpu or cuda.
+        workers: processes; 0 for one a core.
+        what: is told on the progress bar.
+        vocoder: see `Synthesizer.load`.
+    """
     longest_first = sorted(jobs, key=lambda job: -job.mel.shape[1])
     chunks = [longest_first[first : first + CHUNK] for first in range(0, len(jobs), CHUNK)]
     n_workers = min(workers or n_cores(), len(chunks)) if device == "cpu" else 1
@@ -35,14 +46,14 @@ def vocode_all(jobs: Sequence[Job], voice: Path, device: str, workers: int, what
         return waves
     with progress_bar(len(jobs), what, " sentences") as bar:
         if n_workers <= 1:
-            _load(voice, device)
+            _load(voice, device, vocoder)
             for chunk in chunks:
                 waves.update(_vocode(chunk))
                 bar.update(len(chunk))
             return waves
         try:
             for chunk, made in unordered(
-                _vocode, ((chunk, chunk) for chunk in chunks), n_workers, _load, (voice, device)
+                _vocode, ((chunk, chunk) for chunk in chunks), n_workers, _load, (voice, device, vocoder)
             ):
                 waves.update(made)
                 bar.update(len(chunk))
@@ -54,8 +65,8 @@ def vocode_all(jobs: Sequence[Job], voice: Path, device: str, workers: int, what
 _synthesizer: list[Any] = []  # of this process
 
 
-def _load(voice: Path, device: str) -> None:
-    _synthesizer[:] = [Synthesizer.load(voice, device=device)]
+def _load(voice: Path, device: str, vocoder: str) -> None:
+    _synthesizer[:] = [Synthesizer.load(voice, vocoder=vocoder, device=device)]
 
 
 def _vocode(chunk: Sequence[Job]) -> dict[str, Tensor]:
