@@ -96,13 +96,15 @@ def _frontend(options: dict[str, str]) -> "Frontend":
 
     cfg, symbols = TextConfig(), None
     if "voice" in options:
-        from tts.checkpoint import find_half, load_acoustic
+        from tts.checkpoint import find_half, read_half
+        from tts.text.lexicon import with_kept_lexicon
 
-        half_path = find_half(Path(options["voice"]), "acoustic")
-        if half_path is None:
-            raise ConfigError(f"voice={options['voice']} holds no trained acoustic model")
-        half = load_acoustic(half_path)
-        cfg, symbols = half.recipe.text, half.symbols
+        voice = Path(options["voice"])
+        path = find_half(voice, "acoustic")
+        if path is None:
+            raise ConfigError(f"voice={voice} holds no trained acoustic model")
+        half = read_half(path, "acoustic")
+        cfg, symbols = with_kept_lexicon(half.recipe.text, voice), half.symbols
     given = {_KEYS[key]: value for key, value in options.items() if key in _KEYS}
     _check_choices(given)
     return Frontend(replace(cfg, **given), symbols=symbols)  # type: ignore[arg-type]

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+LONGEST_QUOTE = 60  # characters of a text repeated in a message
+
 
 class TTSError(Exception):
     """Something the user can mend; the message names the thing, the value and the way out."""
@@ -36,3 +38,8 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     """The choice that was probably meant, as the end of a message."""
     close = difflib.get_close_matches(word, list(choices), n=1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def quoted(text: str) -> str:
+    """A text as a message repeats it: in quotes, the end of a long one left out."""
+    return repr(text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 3] + "...")

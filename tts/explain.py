@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from tts.errors import NothingToSayError
 from tts.text.frontend import EncodedText, Frontend, TokenSpan
+from tts.text.pronounce import SURENESS
 from tts.text.split import split_sentences
-from tts.text.symbols import BOUNDARY
+from tts.text.symbols import readable
 
 _COLUMNS = ("token", "class", "spoken", "rule", "phones", "source", "sure")
 _WIDEST = 48  # characters of a column
@@ -54,7 +55,7 @@ def _explained(encoded: EncodedText, span: TokenSpan) -> Explained:
     token, words = span.token, encoded.words[span.first : span.last]
     said = (" ".join(encoded.symbols[word.start : word.end]) for word in words)
     sources = tuple(dict.fromkeys(word.source for word in words))
-    sure = "guess" if "g2p" in sources else token.sure
+    sure = "guess" if any(SURENESS[source] == "guessed" for source in sources) else token.sure
     return Explained(
         token.text,
         token.start,
@@ -71,10 +72,9 @@ def _explained(encoded: EncodedText, span: TokenSpan) -> Explained:
 def as_json(encoded: EncodedText, tokens: Sequence[Explained]) -> dict[str, Any]:
     """For programs: the whole text in words, its phones, and the tokens with their places."""
     keys = ("text", "start", "end", "kind", "spoken", "rule", "phones", "source")
-    phones = " ".join("|" if symbol == BOUNDARY else symbol for symbol in encoded.symbols[:-1])
     return {
         "spoken": encoded.normalized,
-        "phones": phones,
+        "phones": readable(encoded.symbols[:-1]),
         "tokens": [{"class" if k == "kind" else k: getattr(token, k) for k in keys} for token in tokens],
     }
 

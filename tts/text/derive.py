@@ -8,24 +8,21 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from tts.text.tables import words_of
+
 Phones = tuple[str, ...]
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
 
 _SIBILANTS = ("S", "Z", "SH", "ZH", "CH", "JH")
 _VOICELESS = ("P", "T", "K", "F", "TH")
 _ENDINGS = (("ness", "N AH0 S"), ("less", "L AH0 S"), ("like", "L AY2 K"))
 _SHORTEST_STEM = 4  # letters; shorter ones are found within words that they have nothing to do with
 _SHORTEST_PART = 5  # letters of both parts of a compound, unless it begins or ends as many do
-_FIRST_PARTS = _words(
+_FIRST_PARTS = words_of(
     "back bed bird black blood book butter cross door down fire fish foot half hand head high home horse house "
     "land life light long moon news night north over play rail rain road sand school sea ship short side snow "
     "south steam stone sun table tea tooth under water week whole wind wood work world "
 )
-_LAST_PARTS = _words(
+_LAST_PARTS = words_of(
     "back bag ball bank bird board boat book bound box breaker brush burn car card cloth craft cup day door down "
     "dust fall field fighter fire fish flower fold foot free front girl glass guard hand head holder hole holding "
     "hood house houses keeper keeping land light line load maid maker making man mark master mate mill mother "

@@ -9,19 +9,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
-from tts.errors import ConfigError, NothingToSayError, TextError
+from tts.errors import ConfigError, NothingToSayError, TextError, quoted
 from tts.settings import TextConfig
 from tts.text.homographs import Context
 from tts.text.lexicon import Lexicon, read_lexicon
 from tts.text.pieces import Piece, pieces_of
-from tts.text.pronounce import Pronouncer, Spoken
+from tts.text.pronounce import Pronouncer, Source, Spoken
 from tts.text.reader import VERSION as READER_VERSION
 from tts.text.reader import Reader
-from tts.text.symbols import BOUNDARY, END, MARKS, VERSION, parse_phones, symbol_table
+from tts.text.symbols import BOUNDARY, END, MARKS, VERSION, parse_phones, readable, symbol_table
 from tts.text.tokens import Token, spoken_text
 from tts.text.vocabulary import is_spelled
-
-_LONGEST_QUOTE = 60  # characters of a text repeated in a message
 
 
 class WordSpan(NamedTuple):
@@ -30,7 +28,7 @@ class WordSpan(NamedTuple):
     word: str
     start: int
     end: int
-    source: str  # one of tts.text.pronounce.Source
+    source: Source
 
 
 class TokenSpan(NamedTuple):
@@ -97,7 +95,7 @@ class Frontend:
         """
         encoded = self.encode(text)
         if not encoded.words:
-            what = "the text is empty" if not text.strip() else f"nothing to speak in {_quote(text)}"
+            what = "the text is empty" if not text.strip() else f"nothing to speak in {quoted(text)}"
             raise NothingToSayError(f"{what}; give it at least one word, number or letter")
         return encoded
 
@@ -155,7 +153,7 @@ class Frontend:
     def _lookup(self, symbols: list[str], text: str) -> list[int]:
         missing = next((symbol for symbol in symbols if symbol not in self._ids), None)
         if missing is not None:
-            raise TextError(f"this voice has no symbol {missing!r}, which {_quote(text)} needs; train one that has it")
+            raise TextError(f"this voice has no symbol {missing!r}, which {quoted(text)} needs; train one that has it")
         return [self._ids[symbol] for symbol in symbols]
 
     def ended(self, text: EncodedText, mark: str) -> EncodedText:
@@ -173,11 +171,7 @@ class Frontend:
         symbols = [self.symbols[index] for index in ids]
         if self.cfg.units == "characters":
             return "".join(symbols)
-        return " ".join("|" if symbol == BOUNDARY else symbol for symbol in symbols)
-
-
-def _quote(text: str) -> str:
-    return repr(text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 3] + "...")
+        return readable(symbols)
 
 
 def _token_spans(tokens: Sequence[Token], places: list[int]) -> tuple[TokenSpan, ...]:

@@ -9,52 +9,51 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
+from tts.text.tables import words_of
+
 Part = Literal["noun", "verb", "past", "adjective", "adverb"]
 PARTS: tuple[Part, ...] = ("noun", "verb", "past", "adjective", "adverb")  # verb: the base, present or -s form
 
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_MARKS = _words(", . ? ! ; : -")
-_POSSESSIVES = _words("my your his its our their whose")
-_DETERMINERS = _POSSESSIVES | _words("the a an this that these those each every no another any some either neither")
-_NUMBERS = _words(
+_MARKS = words_of(", . ? ! ; : -")
+_POSSESSIVES = words_of("my your his its our their whose")
+_DETERMINERS = _POSSESSIVES | words_of("the a an this that these those each every no another any some either neither")
+_NUMBERS = words_of(
     "one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty hundred thousand million "
     "first second third last next many few several most all both much more less such own "
     "other certain various numerous different"
 )
-_PREPOSITIONS = _words(
+_PREPOSITIONS = words_of(
     "of in on at by for from with without about into onto over under between among through during before after against "
     "behind above below beside near off across along around as like than per via toward towards upon within"
 )
-_MODALS = _words(
+_MODALS = words_of(
     "will would can could may might must shall should do does did cannot don't doesn't didn't can't won't couldn't "
     "wouldn't shouldn't mustn't i'll you'll he'll she'll it'll we'll they'll who'll i'd you'd he'd she'd we'd they'd "
     "let's please let help helps helped make makes made why"
 )
-_ASKING = _words("will would can could may might must shall should do does did don't doesn't didn't can't won't")
-_PLURAL_SUBJECTS = _words("i you we they who people")
-_SINGULAR_SUBJECTS = _words("he she it everyone everybody someone somebody nobody")
-_OBJECTS = _words("me him them us it her you himself herself itself themselves myself yourself ourselves everything")
-_BE = _words("is are was were be been being am isn't aren't wasn't weren't i'm you're we're they're he's she's it's")
-_HAVE = _words("have has had having haven't hasn't hadn't i've you've we've they've")
-_LINKING = _BE | _words(
+_ASKING = words_of("will would can could may might must shall should do does did don't doesn't didn't can't won't")
+_PLURAL_SUBJECTS = words_of("i you we they who people")
+_SINGULAR_SUBJECTS = words_of("he she it everyone everybody someone somebody nobody")
+_OBJECTS = words_of("me him them us it her you himself herself itself themselves myself yourself ourselves everything")
+_BE = words_of("is are was were be been being am isn't aren't wasn't weren't i'm you're we're they're he's she's it's")
+_HAVE = words_of("have has had having haven't hasn't hadn't i've you've we've they've")
+_LINKING = _BE | words_of(
     "seem seems seemed look looks looked feel feels felt become became stay stayed keep kept get got"
 )
-_DEGREES = _words("very so too quite rather more most less extremely pretty fairly as how")
-_ADVERBS = _words("always often never also just only really still already soon ever now then again usually not even")
-_CONJUNCTIONS = _words("and or but nor so yet because if when while that which who although though until unless since")
+_DEGREES = words_of("very so too quite rather more most less extremely pretty fairly as how")
+_ADVERBS = words_of("always often never also just only really still already soon ever now then again usually not even")
+_CONJUNCTIONS = words_of(
+    "and or but nor so yet because if when while that which who although though until unless since"
+)
 _LINKS = _CONJUNCTIONS | _PREPOSITIONS | {"to", "not", "there", "here"}
 _FUNCTION = (
     _MARKS | _DETERMINERS | _PREPOSITIONS | _MODALS | _PLURAL_SUBJECTS | _SINGULAR_SUBJECTS | _OBJECTS | _BE | _HAVE
-) | (_CONJUNCTIONS | _ADVERBS | _DEGREES | _words("to today tomorrow yesterday tonight"))
+) | (_CONJUNCTIONS | _ADVERBS | _DEGREES | words_of("to today tomorrow yesterday tonight"))
 AUXILIARIES = _BE  # of the passive
 OBJECT_STARTS = _DETERMINERS | _OBJECTS | {"her"}
 _ADJECTIVE = re.compile(r".{2,}(?:ous|ive|al|ful|ent|ant|ic|ble|ary|ed|ing|less|ish)")
-_PAST_TIMES = _words("yesterday ago last once earlier then was were had said did already when")
-_HABITS = _words("every always often usually sometimes never daily today tonight tomorrow now")
+_PAST_TIMES = words_of("yesterday ago last once earlier then was were had said did already when")
+_HABITS = words_of("every always often usually sometimes never daily today tonight tomorrow now")
 
 
 def score_parts(words: Sequence[str], at: int, *, ends_in_s: bool = False) -> Counter[Part]:

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from tts.text.derive import Phones, adding, compounds, join_compound, plural_bases, stems, with_s
 from tts.text.homographs import Context, choose_part, choose_reading, load_homographs
 from tts.text.lexicon import Lexicon, load_cmudict
+from tts.text.vocabulary import LONGEST_INITIALISM
 
 Source = Literal[
     "inline", "lexicon", "user", "homograph", "cmudict", "derived", "compound", "spelled", "g2p", "characters"
@@ -29,7 +30,6 @@ SURENESS: dict[Source, Sureness] = {
 
 _CLITICS = {"'ve": "AH0 V", "'d": "D", "'ll": "AH0 L", "'re": "ER0", "'m": "M", "n't": "AH0 N T"}
 _PREFIXES = ("to", "co", "re", "pre", "de", "un", "non")
-_LONGEST_INITIALISM = 5  # letters; longer words in capitals are more likely shouted than spelled
 _LONGEST_WORD = 40  # letters; nothing known is sought in what is longer
 _REMEMBERED = 1 << 16  # words
 
@@ -155,11 +155,11 @@ class Pronouncer:
                 base = self._whole(word[: -len(clitic)], shouted, context)
                 glide = "AH0 " if clitic == "'d" and base.phones[-1] in ("T", "D") else ""
                 return _changed(base, adding(glide + sounds))
-        if re.fullmatch(rf"[A-Z]{{2,{_LONGEST_INITIALISM}}}s", word):
+        if re.fullmatch(rf"[A-Z]{{2,{LONGEST_INITIALISM}}}s", word):
             return Found(with_s(self._spell(word[:-1]).phones), "spelled")
         letters = lower.replace("'", "")
         voiceless = not re.search(r"[aeiouy]", letters) and not re.search(r"(.)\1", letters)  # not hmm, pfft
-        if voiceless or (word.isupper() and len(letters) <= _LONGEST_INITIALISM and not shouted):
+        if voiceless or (word.isupper() and len(letters) <= LONGEST_INITIALISM and not shouted):
             return Found(self._spell(letters).phones, "spelled")
         from tts.text.guess import guess  # numpy is imported only for words that nobody knows
 

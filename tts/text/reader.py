@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from tts.errors import TextError
+from tts.errors import TextError, quoted
 from tts.settings import TextConfig
 from tts.text.normalize import to_plain
 from tts.text.numbers import NumberWords
@@ -37,7 +37,7 @@ _AT_DIGIT = (*(row for row in WEB if row.name != "file name"), *_IN_DIGITS)
 _AT_LETTER = (*WEB, *MONEY, *NAMED_RANGES, *NAMED_DATES, *ABBREVIATIONS, *CAPITALS, *MIXED)
 _AT_SIGN = (*BEFORE_NUMBERS, *PHONES, *DATES, *MONEY, *AMOUNTS, *NUMBERS, *TAGS)
 _SIGNED = frozenset("+-−–.'~≈<>≤≥±#№(")
-_QUOTED = 60  # characters of a text repeated in a message
+_RECENT = 60  # tokens among which a quote may have been opened
 
 
 class Reading(NamedTuple):
@@ -163,7 +163,7 @@ def _without_quote(word: str, context: Context) -> str:
     """A word without an apostrophe at its end that closes a quote; that of `hours'` belongs to it."""
     if not word.endswith("'"):
         return word
-    recent = [token.text for token in context.tokens[-_QUOTED:] if token.rule == "quote"]
+    recent = [token.text for token in context.tokens[-_RECENT:] if token.rule == "quote"]
     opened = recent.count("'") % 2 == 1
     return word[:-1] if opened or not word.endswith(("s'", "S'", "n'")) else word
 
@@ -171,8 +171,9 @@ def _without_quote(word: str, context: Context) -> str:
 def _inline(text: str, place: int) -> Token:
     match = _INLINE.match(text, place)
     if match is None:
-        shown = text if len(text) <= _QUOTED else f"{text[: _QUOTED - 3]}..."
-        raise TextError(f"brace {text[place]!r} without its partner in {shown!r}; inline phonemes look like {{HH AY1}}")
+        raise TextError(
+            f"brace {text[place]!r} without its partner in {quoted(text)}; inline phonemes look like {{HH AY1}}"
+        )
     return Token(match.group(), place, match.end(), "inline", match.group(), "inline phonemes")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from tts.text.numbers import NumberWords, is_fraction
+from tts.text.tables import STREETS
 from tts.text.tokens import Kind, Sure, Token
 
 # A number: grouped or not, with or without decimals.
@@ -15,6 +16,10 @@ VULGAR = "½¼¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
 _SLASHED = r"\d{1,2}/\d{1,3}(?![\d/])"
 QUANTITY = rf"(?:\d{{1,9}}[ -]{_SLASHED}|{_SLASHED}|\d{{1,9}}\s?[{VULGAR}]|{NUMBER}|[{VULGAR}])"
 DASH = r"\s?(?:-|–|—)\s?"
+# What follows the number of a house: a name or two, and what kind of street it is.
+STREET = re.compile(
+    rf"\s(?:[NSEW]\.?\s|North\s|South\s|East\s|West\s)?(?:[A-Z][a-z]+\s|\d+(?:st|nd|rd|th)\s){{1,3}}(?:{'|'.join(STREETS)})\b"
+)
 
 
 @dataclass

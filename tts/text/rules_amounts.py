@@ -2,15 +2,11 @@
 
 import re
 
-from tts.text.rules import DASH, NUMBER, QUANTITY, Context, Rule, rule
+from tts.text.rules import DASH, NUMBER, QUANTITY, STREET, Context, Rule, rule
 from tts.text.tables import MAGNITUDES, words_of
 from tts.text.units import CODES, PER, SHY, SIGNS, UNITS, Currency
 
 _LONG = r"(?P<long>hundred|thousand|million|billion|trillion|quadrillion)"
-# 221B Baker Street is no amount.
-_ADDRESS = (
-    r"(?:\s[A-Z][a-z]+){1,3}\s(?:St|Street|Ave|Avenue|Rd|Road|Ln|Lane|Blvd|Boulevard|Dr|Drive|Ct|Court|Pl|Place)\b"
-)
 _SHORT = rf"(?P<short>{'|'.join(sorted(MAGNITUDES, key=len, reverse=True))})"
 _SCALE = rf"(?:\s?{_SHORT}(?!\w|\.\w)|(?P<joint>[ -]){_LONG}(?:s|\b))?"
 _SIGN = "|".join(re.escape(sign) for sign in sorted(SIGNS, key=len, reverse=True))
@@ -212,6 +208,8 @@ def _scaled(match: re.Match[str], context: Context) -> str | None:
     short = match.group(2)
     if short == "B" and context.before() in _NUMBERED_PLACES:
         return None
+    if STREET.match(match.string, match.end(2)):  # 221B Baker Street
+        return None
     raced = short == "K" and match.group(1) in ("5", "10") and context.before() in ("a", "the")
     if (
         raced
@@ -274,11 +272,5 @@ AMOUNTS: tuple[Rule, ...] = (
     rule("feet", "measure", r"(\d+)'(?=[\s,.;]|\Z)", _only_feet, "likely"),
     rule("inches", "measure", rf"({QUANTITY})\"(?!\w)", _only_inches, "likely"),
     rule("times", "measure", rf"({NUMBER})[x×](?!\w)", _times),
-    rule(
-        "number with a magnitude",
-        "cardinal",
-        rf"({NUMBER})\s?(k|K|M|B|bn|mn|tn)(?!\w|\.\w)(?!{_ADDRESS})(\+)?",
-        _scaled,
-        "likely",
-    ),
+    rule("number with a magnitude", "cardinal", rf"({NUMBER})\s?(k|K|M|B|bn|mn|tn)(?!\w|\.\w)(\+)?", _scaled, "likely"),
 )

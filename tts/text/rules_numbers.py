@@ -3,9 +3,9 @@
 import re
 
 from tts.text.numbers import is_fraction
-from tts.text.rules import DASH, NUMBER, QUANTITY, VULGAR, Context, Rule, rule
+from tts.text.rules import DASH, NUMBER, QUANTITY, STREET, VULGAR, Context, Rule, rule
 from tts.text.rules_times import is_year
-from tts.text.tables import STREETS, words_of
+from tts.text.tables import words_of
 
 # Words before a number that is said digit by digit, or in pairs.
 _DIGITWISE = words_of("box pin code zip zipcode extension ext serial id account password isbn hex badge dial")
@@ -15,9 +15,6 @@ _PAIRWISE = words_of(
 )
 _RATED = words_of("rate rated rates rating score scored scores gave give got")
 _EMERGENCY = words_of("call called calling calls dial dialed dialing dials phoned a the")
-_STREET = re.compile(
-    rf"\s(?:[NSEW]\.?\s|North\s|South\s|East\s|West\s)?(?:[A-Z][a-z]+\s|\d+(?:st|nd|rd|th)\s){{1,3}}(?:{'|'.join(STREETS)})\b"
-)
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _OPERATORS = {"+": "plus", "-": "minus", "−": "minus", "–": "minus", "×": "times", "*": "times", "x": "times"}
 _OPERATORS |= {"÷": "divided by", "/": "divided by", "=": "equals", "<": "is less than", ">": "is greater than"}
@@ -129,12 +126,8 @@ def _calculation(match: re.Match[str], context: Context) -> str | None:
     return " ".join(said)
 
 
-def _plan(match: re.Match[str], context: Context) -> str:
-    """`401(k)` is `four oh one K`."""
-    return f"{context.words.pairs(match.group(1))} {match.group(2).upper()}."
-
-
-def _screen(match: re.Match[str], context: Context) -> str:
+def _with_letter(match: re.Match[str], context: Context) -> str:
+    """`401(k)` is `four oh one K`, `720p` `seven twenty P`."""
     return f"{context.words.pairs(match.group(1))} {match.group(2).upper()}."
 
 
@@ -178,9 +171,9 @@ def _integer(match: re.Match[str], context: Context) -> str:
         return context.words.digits(digits)
     if (before in _DIGITWISE and len(digits) > 2) or (before in ("number", "no") and len(digits) > 4):
         return context.words.digits(digits)
-    if (before == "code" and context.before(2) == "area") or (len(digits) == 5 and _STREET.match(following)):
+    if (before == "code" and context.before(2) == "area") or (len(digits) == 5 and STREET.match(following)):
         return context.words.digits(digits)
-    if _pairs(digits) and (before in _PAIRWISE or _STREET.match(following)):
+    if _pairs(digits) and (before in _PAIRWISE or STREET.match(following)):
         return context.words.pairs(digits)
     if is_year(digits, context, following):
         return context.words.year(int(digits))
@@ -218,8 +211,8 @@ NUMBERS: tuple[Rule, ...] = (
     rule("numbers with slashes", "ratio", r"\d+(?:\.\d+)?(?:/\d+)+(?!\w)", _slashed, "guess"),
     rule("range", "range", rf"([-−])?({QUANTITY}){DASH}({QUANTITY})(?![\w-]|[.,]\d)", _range, "likely"),
     rule("signed number", "cardinal", rf"([-−+±~≈<>≤≥#№])\s?({QUANTITY})(?![\w])", _signed),
-    rule("number and letter", "mixed", r"(\d{3})\(([a-z])\)", _plan),
-    rule("lines of a screen", "mixed", r"(240|360|480|720|1080|1440|2160)([pi])(?!\w)", _screen),
+    rule("number and letter", "mixed", r"(\d{3})\(([a-z])\)", _with_letter),
+    rule("lines of a screen", "mixed", r"(240|360|480|720|1080|1440|2160)([pi])(?!\w)", _with_letter),
     rule("pence", "money", r"(\d{1,2})p(?!\w)", _pence, "likely"),
     rule("stars", "mixed", r"([1-7])[*★⭐](?!\w|\s?\d)", lambda m, c: f"{c.words.whole(m.group(1))} star"),
     rule("number and more", "cardinal", rf"({NUMBER})\+(?!\w)", _plus),

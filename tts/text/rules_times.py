@@ -128,7 +128,8 @@ def _named_year(match: re.Match[str], context: Context) -> str:
 
 
 def _month_alone(match: re.Match[str], context: Context) -> str | None:
-    return None if match.group(1) in MONTHS else MONTH_NAMES[match.group(1)]
+    written = match.group(1) or match.group(2)
+    return None if written in MONTHS else MONTH_NAMES[written]
 
 
 # Times of day ----------------------------------------------------------------------------------------------------
@@ -241,12 +242,6 @@ _SUFFIX = r"(?P<suffix>st|nd|rd|th)?"
 _HALF = r"\s?(?P<half{0}>[AaPp])(?:\.\s?[Mm]\b\.?|[Mm](?!\w))"
 NAMED_DATES: tuple[Rule, ...] = (
     rule(
-        "date and time",
-        "date",
-        r"([12]\d{3})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:\.\d+)?)?(Z|[+-]\d\d:?\d\d)?(?!\w)",
-        _date_and_time,
-    ),
-    rule(
         "month and day",
         "date",
         rf"(?P<month>{_MONTH})\.?\s+(?:the\s)?(?P<day>\d{{1,2}}){_SUFFIX}(?:{DASH}(?P<to>\d{{1,2}})(?:st|nd|rd|th)?(?!\d))?"
@@ -256,12 +251,6 @@ NAMED_DATES: tuple[Rule, ...] = (
     rule("month and year", "date", rf"(?P<month>{_MONTH})\.?,?\s+(?P<year>[12]\d{{3}}|'\d\d)(?!\w|,\d)", _named_year),
     rule(
         "month", "abbreviation", rf"({_MONTH})\.(?!\w)(?!\s+[A-Z])|\b(Jan|Feb|Aug|Sept|Oct|Nov|Dec)\b\.?", _month_alone
-    )._replace(
-        say=lambda match, context: (
-            MONTH_NAMES.get(match.group(1) or match.group(2))
-            if (match.group(1) or match.group(2)) not in MONTHS
-            else None
-        )
     ),
 )
 PHONES: tuple[Rule, ...] = (

@@ -14,6 +14,7 @@ _FILES = (
     "pdf|jpe?g|png|gif|svg|txt|py|js|ts|html?|css|exe|zip|tar|gz|docx?|xlsx?|pptx?|csv|tsv|json|mp3|mp4|wav|flac|mov|avi|"
     "md|xml|ya?ml|toml|sh|cpp|java|rb|php|sql|log|ini|cfg|bat|dll|iso|dmg|apk|ipynb|tex|bmp|webp|psd"
 )
+_SAID_FILES = words_of("zip log tar java doc bat toml gif wav yaml json tex")  # endings that are said as words
 _SIGNS = {
     **{".": "dot", "/": "slash", "-": "dash", "_": "underscore", ":": "colon", "@": "at", "?": "question mark"},
     **{
@@ -100,27 +101,8 @@ def _mention(match: re.Match[str], context: Context) -> str | None:
 
 
 def _file(match: re.Match[str], context: Context) -> str | None:
-    ending = match.group(2)
-    short = ending.lower() in (
-        "zip",
-        "log",
-        "tar",
-        "java",
-        "doc",
-        "docs",
-        "bat",
-        "local",
-        "toml",
-        "png",
-        "gif",
-        "wav",
-        "yaml",
-        "yml",
-        "json",
-        "iso",
-        "tex",
-    )
-    said = ending.lower() if short and ending.lower() not in ("png", "iso", "yml") else spelled(ending.upper())
+    ending = match.group(2).lower()
+    said = ending if ending in _SAID_FILES else spelled(ending.upper())
     return f"{_address(match.group(1), context)} dot {said}"
 
 

@@ -122,10 +122,6 @@ def _by(match: re.Match[str], context: Context) -> str | None:
     return "by" if context.tokens and context.tokens[-1].kind in ("measure", "cardinal", "decimal") else None
 
 
-def _era(match: re.Match[str], context: Context) -> str:
-    return spelled(match.group(1))
-
-
 def _slashed(match: re.Match[str], context: Context) -> str:
     return SLASHED[match.group().lower()]
 
@@ -201,24 +197,12 @@ _FIRST_NAMES = words_of(
 )
 
 
+_COUNTED_LOWER = words_of("page pages p pp chapter section part act scene item book volume vol article")
+
+
 def _lower_numeral(match: re.Match[str], context: Context) -> str | None:
     value = roman(match.group(1).upper())
-    counted = context.before() in (
-        "page",
-        "pages",
-        "p",
-        "pp",
-        "chapter",
-        "section",
-        "part",
-        "act",
-        "scene",
-        "item",
-        "book",
-        "volume",
-        "vol",
-        "article",
-    )
+    counted = context.before() in _COUNTED_LOWER
     opens = len(context.tokens) < 2 or context.tokens[-2].kind == "punctuation"
     listed = match.group(2) == ")" and context.written_before() == "(" and opens
     return context.words.cardinal(value) if value and (counted or listed) else None
@@ -279,7 +263,7 @@ def _letter_power(match: re.Match[str], context: Context) -> str:
     return f"{match.group(1)}. {named or f'to the power of {minus}{context.words.whole(power.lstrip(chr(45)))}'}"
 
 
-def _point_of(match: re.Match[str], context: Context) -> str:
+def _letters(match: re.Match[str], context: Context) -> str:
     return spelled(match.group(1))
 
 
@@ -332,13 +316,13 @@ ABBREVIATIONS: tuple[Rule, ...] = (
     rule("letters of a word", "initialism", rf"({_any_of(UNDOTTED)})(?!\w)", lambda match, _: UNDOTTED[match.group(1)]),
     rule("versus", "abbreviation", r"v\.(?=\s[A-Z])", _versus),
     rule("by", "measure", r"x(?=\s\d)", _by),
-    rule("era", "initialism", r"(AD|BC|BCE|CE)(?=\s\d)", _era),
+    rule("era", "initialism", r"(AD|BC|BCE|CE)(?=\s\d)", _letters),
 )
 CAPITALS: tuple[Rule, ...] = (
     rule("scale", "temperature", r"(?<=degrees )([CF])(?!\w)", _scale),
     rule("power", "symbol", r"([A-Za-z])\^(-?\d{1,3})(?!\w)", _letter_power),
     rule("initials", "initialism", r"(?:[A-Za-z]\.){2,20}(?:'?s(?!\w))?", _dotted),
-    rule("initial", "initialism", r"([A-HJ-Z])\.(?=\s+[A-Z{])", _point_of),
+    rule("initial", "initialism", r"([A-HJ-Z])\.(?=\s+[A-Z{])", _letters),
     rule("initials", "initialism", r"([A-Z]{1,3})\s?&\s?([A-Z]{1,3})('?s)?(?!\w)", _ampersand),
     rule("roman numeral", "roman", rf"{ROMAN}('s)?(?![\w'-])(?:\.(?=\s+[a-z]|[,;:]))?", _regnal),
     rule("roman numeral", "roman", r"([ivxl]{1,8})(?=(\)|\W|\Z))(?!['-])", _lower_numeral),

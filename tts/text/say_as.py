@@ -4,6 +4,9 @@ import re
 from collections.abc import Callable
 
 from tts.text.lexicon import load_cmudict
+from tts.text.numbers import NumberWords
+
+_NUMBERS = NumberWords("us")
 
 
 def _characters(text: str) -> str:
@@ -33,18 +36,14 @@ def _whole(text: str) -> int:
 
 
 def _cardinal(text: str) -> str:
-    from num2words import num2words
-
-    return str(num2words(_whole(text))).replace(",", "").replace(" and ", " ")
+    return _NUMBERS.cardinal(_whole(text))
 
 
 def _ordinal(text: str) -> str:
-    from num2words import num2words
-
     number = _whole(re.sub(r"(?<=\d)(?:st|nd|rd|th)$", "", text))
     if number < 0:
         raise ValueError(f"{text!r}: an ordinal is not negative")
-    return str(num2words(number, to="ordinal")).replace(",", "").replace(" and ", " ")
+    return _NUMBERS.ordinal(number)
 
 
 def _digits(text: str) -> str:

@@ -4,6 +4,8 @@ import re
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
+from tts.text.tables import words_of
+
 After = Literal["clause", "sentence", "line", "paragraph"]  # what ends with a stretch, the weakest first
 
 
@@ -14,18 +16,14 @@ class Stretch(NamedTuple):
     after: After
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_NEVER_LAST = _words(  # a name or a number follows, so their point ends no sentence
+_NEVER_LAST = words_of(  # a name or a number follows, so their point ends no sentence
     "mr mrs ms messrs dr prof rev gen col capt lt sgt maj cpl gov sen rep hon pres supt insp adm cmdr st mt ft "
     "e.g i.e cf viz vs approx fig figs vol vols"
 )
-_BEFORE_NUMBER = _words("no nos p pp ch sec art jan feb mar apr jun jul aug sep sept oct nov dec")
+_BEFORE_NUMBER = words_of("no nos p pp ch sec art jan feb mar apr jun jul aug sep sept oct nov dec")
 # After these, a sentence ends only before a word that often starts one: "the U.S. Army", but "in the U.S. He".
-_SOMETIMES_LAST = _words("etc jr sr inc ltd co corp bros dept ave blvd rd esq ph.d")
-_STARTERS = _words(
+_SOMETIMES_LAST = words_of("etc jr sr inc ltd co corp bros dept ave blvd rd esq ph.d")
+_STARTERS = words_of(
     "a an the he she it they we you i this that these those there here his her its their our my your in on at by for "
     "from to with but and or so yet if when while as after before since although though however then now what who why "
     "how where which one some many most all no not"
@@ -38,7 +36,7 @@ _CONJUNCTION = re.compile(
     r"|before|after|unless|then)\s)",
     re.IGNORECASE,
 )
-_STREETS = _words("st dr ave blvd rd")  # that end a sentence after a name, before a word that often starts one
+_STREETS = words_of("st dr ave blvd rd")  # that end a sentence after a name, before a word that often starts one
 _ITEM = re.compile(r"(?:[-*•–·▪]|\(?(?:\d{1,3}|[A-Za-z]|[ivx]{1,5})[.)])\s")  # begins an item of a list
 _NUMBER_OF_ITEM = re.compile(r"\(?\d{1,3}")
 _FOLLOWING = re.compile(r"[\w{]+")

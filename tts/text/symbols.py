@@ -3,6 +3,7 @@
 The tables are frozen: a symbol's place is its id in every trained voice. A change is a new VERSION.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 from tts.errors import TextError
@@ -27,6 +28,11 @@ _KNOWN = frozenset(PHONES)
 def symbol_table(units: Literal["phonemes", "characters"]) -> tuple[str, ...]:
     """All symbols of the current version; the index is the id."""
     return TABLES[units]
+
+
+def readable(symbols: Sequence[str]) -> str:
+    """Symbols for people: `HH AY1 , | Y UW1 ~`, a bar for a word boundary."""
+    return " ".join("|" if symbol == BOUNDARY else symbol for symbol in symbols)
 
 
 def parse_phones(text: str, where: str) -> tuple[str, ...]:

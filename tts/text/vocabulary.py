@@ -6,7 +6,7 @@ from itertools import pairwise
 from tts.text.lexicon import load_cmudict
 from tts.text.tables import ACRONYMS, INITIALISMS
 
-_LONGEST_INITIALISM = 5  # letters; longer words in capitals are more likely shouted than spelled
+LONGEST_INITIALISM = 5  # letters; longer words in capitals are more likely shouted than spelled
 
 
 def _without_stress(phones: str) -> str:
@@ -43,4 +43,4 @@ def spells(word: str) -> bool:
         return is_spelled(lower)
     # Four or five letters of consonants and vowels in turn can be said: IKEA, NASA.
     in_turn = len(word) >= 4 and not any(a == b for a, b in pairwise(vowels))
-    return len(word) <= _LONGEST_INITIALISM and not in_turn
+    return len(word) <= LONGEST_INITIALISM and not in_turn
