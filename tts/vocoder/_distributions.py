@@ -30,13 +30,13 @@ class Distribution(ABC):
     def initial_bias(self) -> Tensor:
         """(p,) parameters to begin training with."""
 
-    @abstractmethod
     def encode(self, wave: Tensor) -> Tensor:
-        """Waveform in [-1, 1] -> signal, any shape."""
+        """Waveform in [-1, 1] -> signal, any shape; the same unless a subclass says otherwise."""
+        return wave
 
-    @abstractmethod
     def decode(self, signal: Tensor) -> Tensor:
         """Signal -> waveform in [-1, 1], any shape."""
+        return signal
 
     @abstractmethod
     def log_likelihood(self, parameters: Tensor, signal: Tensor) -> Tensor:
@@ -123,14 +123,6 @@ class Logistics(Distribution):
         n_mixtures = self.n_parameters // 3
         return torch.cat([torch.zeros(2 * n_mixtures), torch.full((n_mixtures,), -4.0)])
 
-    def encode(self, wave: Tensor) -> Tensor:
-        """The signal is the waveform."""
-        return wave
-
-    def decode(self, signal: Tensor) -> Tensor:
-        """The waveform is the signal."""
-        return signal
-
     def log_likelihood(self, parameters: Tensor, signal: Tensor) -> Tensor:
         """Log of the mass between half a step below the signal and half a step above it.
 
@@ -184,14 +176,6 @@ class Gaussian(Distribution):
     def initial_bias(self) -> Tensor:
         """About as wide as quiet speech."""
         return torch.tensor([0.0, -3.0])
-
-    def encode(self, wave: Tensor) -> Tensor:
-        """The signal is the waveform."""
-        return wave
-
-    def decode(self, signal: Tensor) -> Tensor:
-        """The waveform is the signal."""
-        return signal
 
     def log_likelihood(self, parameters: Tensor, signal: Tensor) -> Tensor:
         """Log of the density at the signal times the width of a step."""

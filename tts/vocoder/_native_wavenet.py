@@ -41,6 +41,7 @@ from tts.native.vectors import (
 from tts.native.vectors import N as LANES
 from tts.vocoder._distributions import Distribution, Gaussian, Logistics, MuLaw
 from tts.vocoder._stack import RESIDUAL_SCALE
+from tts.vocoder._steps import StepWeights, step_weights
 
 if TYPE_CHECKING:
     from tts.vocoder.wavenet import WaveNet
@@ -273,7 +274,7 @@ def pack(model: "WaveNet", storage: Storage) -> Packed:
     """The weights of now."""
     layers = model.stack()
     n_gates, n_residual = layers[0].conv.out_channels // 2, model.input.out_channels
-    draw = _draw(model.distribution)
+    draw, weights = _draw(model.distribution), step_weights(model)
     residual, gates = lanes_up(n_residual), wide_up(n_gates)
     skip = panels_up(model.skip.out_channels)
     sizes = Sizes(
@@ -291,11 +292,11 @@ def pack(model: "WaveNet", storage: Storage) -> Packed:
         steps=model.frame_steps,
     )
     network = Network(
-        stored(np.concatenate([to_panels(matrix) for matrix in _matrices(model, sizes)]), storage),
-        _vector(model.input.bias, sizes.residual),
-        _vector(model.skip.bias, sizes.skip),
-        _vector(model.head.bias, sizes.skip),
-        _vector(model.output.bias, sizes.output),
+        stored(np.concatenate([to_panels(matrix) for matrix in _matrices(weights, sizes)]), storage),
+        _vector(weights.input_bias, sizes.residual),
+        _vector(weights.skip_bias, sizes.skip),
+        _vector(weights.head_bias, sizes.skip),
+        _vector(weights.output_bias, sizes.output),
         np.array(model.dilations, np.int64),
         RESIDUAL_SCALE,
     )
@@ -311,35 +312,31 @@ def _draw(distribution: Distribution) -> Draw:
     return Draw(kind, n_parameters, n_noise, *distribution.log_scale_range)
 
 
-def _matrices(model: "WaveNet", sizes: Sizes) -> Iterator[Floats]:
-    """(n_out, n_in) each, in the order in which a step reads them, padded, constants folded in as in `StepWeights`."""
-    window = model.input.weight.permute(0, 2, 1).flatten(1)  # (R, K N), oldest first
-    yield _placed((sizes.input, sizes.window), (window, 0))
-    skips = model.skip.weight[:, :, 0].chunk(len(model.stack()), dim=1)
-    for layer, skip in zip(model.stack(), skips, strict=True):
-        tanh, sigmoid = layer.conv.weight.chunk(2)
-        for tap in range(sizes.taps):
-            halves = (tanh[:, :, tap], 0), (sigmoid[:, :, tap] / 2, sizes.gates)
-            yield _placed((sizes.both_gates, sizes.residual), *halves)
-        parts = [(skip / 2, sizes.residual)]
-        if layer.residual is not None:
-            parts.append((layer.residual.weight[:, :, 0] * (RESIDUAL_SCALE / 2), 0))
-        yield _placed((sizes.stream, sizes.gates), *parts)
-    yield _placed((sizes.skip, sizes.skip), (model.head.weight[:, :, 0], 0))
-    yield _placed((sizes.output, sizes.skip), (model.output.weight[:, :, 0], 0))
+def _matrices(weights: StepWeights, sizes: Sizes) -> Iterator[Floats]:
+    """(n_out, n_in) each, in the order in which a step reads them, padded."""
+    yield _placed((sizes.input, sizes.window), (weights.input[-1].t(), 0))  # the window's oldest step first
+    for layer, (present, skip) in enumerate(
+        zip(weights.present, weights.skip.chunk(len(weights.present)), strict=True)
+    ):
+        for tap in (*weights.past[layer].chunk(sizes.taps - 1), present):
+            tanh, sigmoid = tap.t().chunk(2)
+            yield _placed((sizes.both_gates, sizes.residual), (tanh, 0), (sigmoid, sizes.gates))
+        residual = [(matrix.t(), 0) for matrix in weights.residual[layer : layer + 1]]  # none behind the last layer
+        yield _placed((sizes.stream, sizes.gates), (skip.t(), sizes.residual), *residual)
+    yield _placed((sizes.skip, sizes.skip), (weights.head.t(), 0))
+    yield _placed((sizes.output, sizes.skip), (weights.output.t(), 0))
 
 
 def _placed(shape: tuple[int, int], *parts: tuple[Tensor, int]) -> Floats:
     """Matrices (n_out, n_in) below each other, each from its row on, among zeros."""
     made = np.zeros(shape, np.float32)
     for part, row in parts:
-        made[row : row + part.shape[0], : part.shape[1]] = part.detach().numpy()
+        made[row : row + part.shape[0], : part.shape[1]] = part.numpy()
     return made
 
 
-def _vector(bias: Tensor | None, width: int) -> Floats:
-    assert bias is not None
-    return np.pad(bias.detach().numpy(), (0, width - len(bias)))
+def _vector(bias: Tensor, width: int) -> Floats:
+    return np.pad(bias.numpy(), (0, width - len(bias)))
 
 
 def _padded(conditions: Sequence[Tensor], sizes: Sizes) -> Floats:

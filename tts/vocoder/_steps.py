@@ -34,8 +34,13 @@ class StepWeights(NamedTuple):
     head_bias: Tensor  # (S,)
     output: Tensor  # (S, P)
     output_bias: Tensor  # (P,)
-    read: tuple[Tensor, ...]  # by position, repeating: (L (K - 1),) slots of the rings that hold the past taps
-    write: tuple[Tensor, ...]  # likewise: (L,) slots of the oldest taps, which the present then takes
+
+
+class Slots(NamedTuple):
+    """Where in the rings a step reads and writes, by position, repeating."""
+
+    read: tuple[Tensor, ...]  # (L (K - 1),) each: slots that hold the past taps
+    write: tuple[Tensor, ...]  # (L,) each: slots of the oldest taps, which the present then takes
 
 
 class StepBuffers(NamedTuple):
@@ -60,6 +65,7 @@ class WaveNetState(NamedTuple):
     position: int  # steps done
     window: Tensor  # (B, K, N) the last K signals, the one of position p at p % K
     rings: Tensor  # (slots, B, R)
+    slots: Slots
     buffers: StepBuffers
     weights: StepWeights
 
@@ -94,6 +100,7 @@ def start(model: "WaveNet", batch_size: int) -> WaveNetState:
         position=0,
         window=empty(batch_size, model.kernel_size, model.n_bands),
         rings=empty(n_slots, batch_size, hidden.shape[2]),
+        slots=_slots(model.dilations, model.kernel_size, hidden.device),
         buffers=buffers,
         weights=weights,
     )
@@ -108,8 +115,8 @@ def step(previous: Tensor, state: WaveNetState, condition: Tensor) -> StepOutput
     torch.addmm(weights.input_bias, state.window.flatten(1), weights.input[slot], out=buffers.hidden_of[0])
 
     # The past taps of all layers are known before any of the layers runs: one product for all of them.
-    turn = state.position % len(weights.read)
-    past = state.rings.index_select(0, weights.read[turn])  # (L (K - 1), B, R)
+    turn = state.position % len(state.slots.read)
+    past = state.rings.index_select(0, state.slots.read[turn])  # (L (K - 1), B, R)
     if len(weights.input) > 2:
         past = past.view(condition.shape[0], -1, *past.shape[1:]).transpose(1, 2).flatten(2)
     torch.baddbmm(condition, past, weights.past, out=buffers.gates)  # (L, B, 2 G)
@@ -121,7 +128,7 @@ def step(previous: Tensor, state: WaveNetState, condition: Tensor) -> StepOutput
         if i < len(weights.residual):
             hidden, units = buffers.hidden_of[i], buffers.units_of[i]
             torch.addmm(hidden, units, weights.residual[i], beta=RESIDUAL_SCALE, out=buffers.hidden_of[i + 1])
-    state.rings.index_copy_(0, weights.write[turn], buffers.hidden)
+    state.rings.index_copy_(0, state.slots.write[turn], buffers.hidden)
 
     skip = torch.addmm(weights.skip_bias, buffers.units, weights.skip).relu_()
     head = torch.addmm(weights.head_bias, skip, weights.head).relu_()
@@ -135,7 +142,6 @@ def step_weights(model: "WaveNet") -> StepWeights:
     taps, residual = model.stack_weights()
     taps = torch.cat([taps[:, :, 0], taps[:, :, 1] / 2], dim=3)  # (L, K, R, 2 G)
     newest_last = model.input.weight.permute(2, 1, 0)  # (K, N, R)
-    read, write = _slots(model.dilations, model.kernel_size, model.input.weight.device)
     return StepWeights(
         # The window is written in a circle: at slot s stands the newest, at slot s + 1 the oldest.
         input=tuple(newest_last.roll(slot + 1, 0).flatten(0, 1).contiguous() for slot in range(model.kernel_size)),
@@ -149,15 +155,11 @@ def step_weights(model: "WaveNet") -> StepWeights:
         head_bias=_bias(model.head),
         output=_matrix(model.output),
         output_bias=_bias(model.output),
-        read=read,
-        write=write,
     )
 
 
-def _slots(
-    dilations: list[int], kernel_size: int, device: torch.device
-) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """Slots of the rings to read and to write at each position, until both repeat."""
+def _slots(dilations: list[int], kernel_size: int, device: torch.device) -> Slots:
+    """The slots at each position, until they repeat."""
     taps = torch.arange(kernel_size - 1, 0, -1)  # oldest first
     distances = torch.tensor(dilations)
     lengths = distances * (kernel_size - 1)
@@ -165,7 +167,7 @@ def _slots(
     positions = torch.arange(math.lcm(*lengths.tolist()))
     slots = (positions[:, None, None] - distances[:, None] * taps) % lengths[:, None] + starts[:, None]
     slots = slots.to(device)  # (positions, L, K - 1)
-    return slots.flatten(1).unbind(), slots[:, :, 0].contiguous().unbind()
+    return Slots(slots.flatten(1).unbind(), slots[:, :, 0].contiguous().unbind())
 
 
 def _matrix(conv: nn.Conv1d, scale: float = 1.0) -> Tensor:

@@ -13,6 +13,7 @@ from tts.errors import TTSError
 from tts.interfaces import Vocoder
 from tts.layers import MelScaler
 from tts.settings import AudioConfig, require
+from tts.vocoder._rows import row_by_row
 
 
 @dataclass
@@ -63,11 +64,11 @@ class GriffinLim(Vocoder):
         progress: Callable[[int], None] | None = None,
     ) -> Tensor:
         """Row by row, each whole, from its own mel and its seed's random phase. See `Vocoder.generate`."""
-        hop = self.audio.hop_length
-        wave = mel.new_zeros(mel.shape[0], mel.shape[2] * hop)
-        for row, (n_frames, seed) in enumerate(zip(mel_lengths.tolist(), seeds, strict=True)):
-            made = griffin_lim(mel[row : row + 1, :, :n_frames], self.audio, self.iterations, seed)
-            wave[row, : n_frames * hop] = made[0]
-            if progress is not None:
-                progress((row + 1) * wave.shape[1] // mel.shape[0])
-        return wave
+        return row_by_row(
+            lambda row, seed: griffin_lim(row, self.audio, self.iterations, seed),
+            mel,
+            mel_lengths,
+            seeds,
+            hop_length=self.audio.hop_length,
+            progress=progress,
+        )

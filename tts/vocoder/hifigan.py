@@ -21,6 +21,7 @@ from tts.errors import TTSError
 from tts.interfaces import Vocoder
 from tts.layers import MelScaler
 from tts.settings import AudioConfig, require
+from tts.vocoder._rows import row_by_row
 
 SLOPE = 0.1  # of the leaky ReLUs before every layer ...
 LAST_SLOPE = 0.01  # ... but the last: published weights were trained with torch's default there
@@ -137,12 +138,7 @@ class HifiGan(Vocoder):
         See `Vocoder.generate`.
         """
         hop = self.audio.hop_length
-        wave = mel.new_zeros(mel.shape[0], mel.shape[2] * hop)
-        for row, (n_frames, _) in enumerate(zip(mel_lengths.tolist(), seeds, strict=True)):
-            wave[row, : n_frames * hop] = self(mel[row : row + 1, :, :n_frames])[0]
-            if progress is not None:
-                progress((row + 1) * wave.shape[1] // mel.shape[0])
-        return wave
+        return row_by_row(lambda row, _: self(row), mel, mel_lengths, seeds, hop_length=hop, progress=progress)
 
 
 class ResBlock1(nn.Module):
