@@ -128,21 +128,7 @@ OPTIONS = (
     "ssml",
     "lexicon",
 )
-# What goes with out=-: the other options need the whole speech.
-STREAMED = (
-    "voice",
-    "speaker",
-    "out",
-    "seed",
-    "rate",
-    "vocoder",
-    "checkpoint",
-    "config",
-    "device",
-    "file",
-    "ssml",
-    "lexicon",
-)
+WHOLE = ("plot", "times", "report", "folds")  # need the whole speech, so they do not go with out=-
 VOCODERS = ("griffin_lim", "untuned", "hifigan")  # that speak instead of a voice's own
 
 
@@ -258,7 +244,7 @@ def _check_outputs(out: Path, options: dict[str, str]) -> None:
     """Refuse before anything is computed what could not be written."""
     if str(out) == "-":
         for name in options:
-            if name not in STREAMED:
+            if name in WHOLE:
                 raise ConfigError(f"{name}= needs the whole speech, which out=- sends while it is made; leave one out")
     elif out.suffix.lower() not in (".wav", ".flac"):
         raise ConfigError(f"out={out}: the name must end in .wav or .flac, or be - for standard output")

@@ -7,7 +7,7 @@ here is what belongs to no single component. No torch here: recipes can be liste
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from tts.errors import ConfigError
 
@@ -123,6 +123,14 @@ class DataConfig:
         require(0 < self.min_seconds < self.max_seconds, "0 < min_seconds < max_seconds must hold")
 
 
+Planned = TypeVar("Planned")
+
+
+def _at(plan: dict[int, Planned], step: int) -> Planned:
+    """What a plan has for a step: each of its entries holds from its own step on, and one is for step 0."""
+    return plan[max(start for start in plan if start <= step)]
+
+
 @dataclass
 class StageConfig:
     """How one half is trained."""
@@ -195,11 +203,11 @@ class AcousticStage(StageConfig):
 
     def reduction_at(self, step: int) -> int:
         """Frames per decoder step at a training step."""
-        return self.reduction[max(start for start in self.reduction if start <= step)]
+        return _at(self.reduction, step)
 
     def frames_heard_at(self, step: int) -> float:
         """Share of utterances whose decoder LSTM hears the frames at a training step."""
-        return self.frames_heard[max(start for start in self.frames_heard if start <= step)]
+        return _at(self.frames_heard, step)
 
 
 @dataclass

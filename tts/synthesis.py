@@ -245,18 +245,20 @@ class Synthesizer:
         script = self._plan(text, name, ssml)
         encoded = [utterance.text for utterance in script.utterances]
         decoded = self.decode(encoded, seed=seed, tries=TRIES, progress=progress)
-        paced = [self._pace(*pair, rate) for pair in zip(script.utterances, decoded, strict=True)]
+        frames = [self._symbol_frames(*pair) for pair in zip(script.utterances, decoded, strict=True)]
+        paced = [self._pace(*each, rate) for each in zip(script.utterances, decoded, frames, strict=True)]
         seeds = [text_seed(seed, e.ids) for e in encoded]
         waves = self.vocode([each.mel for each in paced], seeds=seeds, folds=folds, progress=progress)
         pieces: list[Tensor] = []
         spoken: list[Sentence] = []
         marks: list[MarkTime] = []
-        for utterance, made, pace, wave in zip(script.utterances, decoded, paced, waves, strict=True):
-            pieces.append(self._silence(utterance.pause))
-            offset = sum(map(len, pieces)) / self.audio.sample_rate
+        n_samples = 0
+        for utterance, made, starts, pace, wave in zip(script.utterances, decoded, frames, paced, waves, strict=True):
+            pieces += [self._silence(utterance.pause), self._loud(wave, utterance, pace)]
+            offset = (n_samples + len(pieces[-2])) / self.audio.sample_rate
             spoken.append(self._sentence(utterance.text, made, pace, offset))
-            marks += self._marks(utterance, made, pace, offset)
-            pieces.append(self._loud(wave, utterance, pace))
+            marks += self._marks(utterance, starts, pace, offset)
+            n_samples += len(pieces[-2]) + len(pieces[-1])
         pieces.append(self._silence(script.pause))
         whole = torch.cat(pieces).clamp(-1, 1)
         marks += [MarkTime(mark, round(len(whole) / self.audio.sample_rate, 3)) for mark in script.marks]
@@ -279,7 +281,7 @@ class Synthesizer:
             (decoded,) = self.decode([utterance.text], seed=seed, tries=TRIES)
             if utterance.pause:
                 yield self._silence(utterance.pause)
-            pace = self._pace(utterance, decoded, rate)
+            pace = self._pace(utterance, decoded, self._symbol_frames(utterance, decoded), rate)
             waves = self.vocoder.stream(
                 [pace.mel.to(device_of(self.vocoder))], seed=text_seed(seed, utterance.text.ids)
             )
@@ -306,9 +308,8 @@ class Synthesizer:
             return [0.0] * len(utterance.text.ids)  # nobody asks
         return [start for start, _ in symbol_times(made.alignment, 1.0, self.acoustic.reduction)]
 
-    def _pace(self, utterance: Utterance, made: Decoded, rate: float) -> Paced:
-        """A decode at the rates that were asked for."""
-        frames = self._symbol_frames(utterance, made)
+    def _pace(self, utterance: Utterance, made: Decoded, frames: Sequence[float], rate: float) -> Paced:
+        """A decode, whose symbols begin at `frames`, at the rates that were asked for."""
         n_frames = made.mel.shape[1]
         stretches = [
             Stretch(min(round(frames[run.start]), n_frames) if place else 0, rate * run.manner.rate)
@@ -322,9 +323,8 @@ class Synthesizer:
         gains = [run.manner.gain for run in utterance.runs]
         return change_volume(wave, starts, gains, round(RAMP_SECONDS * self.audio.sample_rate))
 
-    def _marks(self, utterance: Utterance, made: Decoded, pace: Paced, offset: float) -> list[MarkTime]:
+    def _marks(self, utterance: Utterance, frames: Sequence[float], pace: Paced, offset: float) -> list[MarkTime]:
         """When the marks of an utterance are passed, which begins `offset` seconds after the start of the speech."""
-        frames = self._symbol_frames(utterance, made)
         return [
             MarkTime(mark.name, round(offset + pace.moved(frames[mark.symbol]) * self.audio.frame_seconds, 3))
             for mark in utterance.marks

@@ -77,8 +77,8 @@ def wave_header(sample_rate: int) -> bytes:
 
 
 def to_pcm(wave: Tensor) -> bytes:
-    """(T_wave,) in [-1, 1] as 16-bit numbers."""
-    return (wave * 32767).round().short().numpy().astype("<i2").tobytes()
+    """(T_wave,) in [-1, 1] as the 16-bit numbers that `write_wave` writes."""
+    return to_int16(wave).cpu().numpy().astype("<i2").tobytes()
 
 
 def write_wave(path: Path, wave: Tensor, sample_rate: int) -> None:

@@ -248,7 +248,7 @@ def _precision(wanted: str, accelerator: str) -> Literal["bf16-mixed", "32-true"
     auto: bf16 where the processor multiplies matrices in it (a GPU from Ampere on, a CPU with AMX), else TF32 on a GPU
     and fp32 on a CPU, where bf16 without such units is slower.
     """
-    gpu = torch.cuda.is_available() and accelerator != "cpu"
+    gpu = device_of_training(accelerator).type == "cuda"
     if accelerator == "gpu" and not gpu:
         raise ConfigError("trainer.accelerator=gpu, but torch sees no CUDA device; take trainer.accelerator=cpu")
     if wanted == "auto":
