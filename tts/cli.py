@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tts.arguments import check_device, complain, number, progress_line, say, take, true_or_false, whole_number
 from tts.atomic import check_writable, write_atomically
+from tts.cli_dictate import dictate
 from tts.cli_evaluation import evaluate, listen, phones, plot
 from tts.cli_fetch import fetch_data
 from tts.cli_text import explain
@@ -101,6 +102,7 @@ Text to speech you train yourself.
   tts phones      train the phone recogniser that evaluate listens with
   tts fetch-data  download NLTK's tagger, after asking; it helps to read words that are said in two ways
   tts explain     how a text is read: classes, rules, phones, and what is guessed
+  tts dictate     have another synthesiser speak a corpus, to train beside a small one
 
 `tts COMMAND --help` teaches."""
 
@@ -145,6 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "phones": phones,
         "fetch-data": fetch_data,
         "explain": explain,
+        "dictate": dictate,
     }
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(COMMANDS_HELP)

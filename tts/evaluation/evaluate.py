@@ -30,6 +30,7 @@ from tts.evaluation.systems import Spoken
 from tts.evaluation.vocoding import Job, vocode_all
 from tts.progress import progress_bar
 from tts.settings import Recipe
+from tts.speaking_command import check_command
 from tts.synthesis import Synthesizer
 from tts.text.frontend import Frontend
 
@@ -84,7 +85,7 @@ def evaluate(options: Options) -> Report:
     conditions = read_gate(options.gate, [*(m.name for m in measures), *every_measure(), *cost.CONSTANTS])
     absent = missing(options.panel)
     if options.other:
-        systems.check_command(options.other)
+        check_command(options.other)
     options.out.mkdir(parents=True, exist_ok=True)
     check_writable(options.out / "report.json")
     synthesizer = Synthesizer.load(options.voice, device=options.device)

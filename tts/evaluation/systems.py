@@ -3,10 +3,6 @@
 Shapes: T_wave samples.
 """
 
-import os
-import shlex
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,9 +18,9 @@ from tts.errors import AudioError, ConfigError
 from tts.evaluation.sentences import Item
 from tts.progress import progress_bar
 from tts.settings import Recipe
+from tts.speaking_command import check_command, command_words, speak_by_command
 
 WORDS_PER_MINUTE, PITCH = 165, 50  # of espeak-ng
-COMMAND_SECONDS = 120  # for one sentence
 
 
 class Spoken(NamedTuple):
@@ -70,28 +66,10 @@ def espeak_ng(items: Sequence[Item], recipe: Recipe) -> Spoken:
     return Spoken("espeak_ng", "espeak-ng", waves)
 
 
-def check_command(line: str) -> None:
-    """Refuse a command line that names no place for the WAV, or nothing to run. Raises ConfigError."""
-    words = _words(line)
-    if "{out}" not in line:
-        raise ConfigError(f'command="{line}": {{out}} must stand where the path of the WAV belongs')
-    if shutil.which(words[0]) is None:
-        raise ConfigError(f"command={words[0]}: there is no such program; check the path")
-
-
-def _words(line: str) -> list[str]:
-    """The words of a command line; on Windows a backslash is part of a path."""
-    try:
-        words = shlex.split(line, posix=os.name != "nt")
-    except ValueError as error:
-        raise ConfigError(f"command={line}: {error}; close the quote") from None
-    return [word.strip('"') for word in words] if os.name == "nt" else words
-
-
 def command(line: str, items: Sequence[Item], recipe: Recipe, absent: dict[str, str]) -> Spoken:
-    """Another system, started once a sentence: `{text}` and `{out}` in the line stand for the text and the WAV.
+    """Another system, started once a sentence; one at which it fails is left out, and `absent` says why.
 
-    Without `{text}` the text comes on standard input. A sentence at which it fails is left out; `absent` says why.
+    line: see `tts.speaking_command`.
     """
     check_command(line)
     waves: dict[str, Tensor] = {}
@@ -99,36 +77,15 @@ def command(line: str, items: Sequence[Item], recipe: Recipe, absent: dict[str, 
         for item in items:
             out = Path(folder) / "out.wav"
             out.unlink(missing_ok=True)
-            # Cut into words before the text goes in, which may hold quotes.
-            words = [word.replace("{out}", str(out)) for word in _words(line)]
-            words = [word.replace("{text}", item.text.text) for word in words]
             try:
-                waves[item.text.id] = _cleaned(_run(words, item.text.text, "{text}" in line, out, recipe), recipe)
+                speak_by_command(line, item.text.text, out)
+                waves[item.text.id] = _cleaned(read_wave(out, recipe.audio.sample_rate), recipe)
+            except AudioError as error:
+                absent[f"command, {item.text.id}"] = f"it left no audio for {item.text.text!r}: {error}"
             except ConfigError as error:
                 absent[f"command, {item.text.id}"] = str(error)
             bar.update()
-    return Spoken("command", _words(line)[0], waves)
-
-
-def _run(words: list[str], text: str, in_words: bool, out: Path, recipe: Recipe) -> Tensor:
-    try:
-        done = subprocess.run(
-            words,
-            input="" if in_words else text,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=COMMAND_SECONDS,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ConfigError(f"command={words[0]} cannot be run: {error}") from None
-    if done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise ConfigError(f"command={words[0]} ended with {done.returncode} at {text!r}: {said[-1] if said else ''}")
-    try:
-        return read_wave(out, recipe.audio.sample_rate)
-    except AudioError as error:
-        raise ConfigError(f"command={words[0]} left no audio for {text!r}: {error}") from None
+    return Spoken("command", command_words(line)[0], waves)
 
 
 def _cleaned(wave: Tensor, recipe: Recipe) -> Tensor:
