@@ -17,11 +17,11 @@ LEVELS = [
     {"config", "layers", "losses", "batch", "interfaces", "alignment", "failures", "word_times"},
     {"audio", "text"},
     {"corpora", "data", "acoustic", "vocoder", "explain"},
-    {"checkpoint", "runs"},
+    {"checkpoint", "runs", "voice"},
     {"decoding"},
     {"synthesis"},
     {"training", "evaluation", "server"},
-    {"arguments", "cli", "cli_dictate", "cli_evaluation", "cli_fetch", "cli_text"},
+    {"arguments", "cli", "cli_dictate", "cli_evaluation", "cli_fetch", "cli_text", "cli_voice"},
     {"__main__"},
 ]
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}

@@ -4,8 +4,12 @@ A run folder holds `acoustic/best.safetensors`, `acoustic/last.safetensors`, the
 the vocoder fine-tuned on what the acoustic model makes. Each is complete in itself: averaged weights, the resolved
 recipe, the tables of symbols and speakers, and facts (steps, alignment, lengths seen in training). Loading executes
 nothing. Training states (`last.ckpt`) lie beside them and are only for resuming.
+
+A voice to give away (`tts.voice` writes it) holds `acoustic.safetensors` and `vocoder.safetensors`, `voice.yaml`, and
+`checksums.txt`, by which every file is checked before it is used.
 """
 
+import hashlib
 import importlib
 import io
 import json
@@ -21,13 +25,16 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from tts.atomic import write_atomically, write_failure
-from tts.config import recipe_from_yaml, to_yaml
+from tts.config import read_yaml, recipe_from_yaml, to_yaml
 from tts.errors import CheckpointError, ConfigError
 from tts.interfaces import AcousticModel, Vocoder
 from tts.settings import Recipe
 from tts.speakers import ONE_SPEAKER
 
 FORMAT = "tts-half-1"
+VOICE_FORMAT = "tts-voice-1"
+VOICE_FILE = "voice.yaml"
+CHECKSUMS = "checksums.txt"  # as sha256sum writes and checks them
 Kind = Literal["acoustic", "vocoder"]
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -104,14 +111,81 @@ def save_half(
 
 
 def find_half(voice: Path, kind: Kind) -> Path | None:
-    """The file of a half of a run folder that speaks: of the vocoder the fine-tuned one, where that came out better."""
+    """The file of a half that speaks for a voice folder or a run folder: the vocoder fine-tuned, where that is better.
+
+    Raises:
+        CheckpointError: if it is a voice folder whose files are not as they were written.
+    """
     tuned = voice / "gta" / "best.safetensors"
     return tuned if kind == "vocoder" and tuned.is_file() else find_trained(voice, kind)
 
 
 def find_trained(voice: Path, kind: Kind) -> Path | None:
-    """The file of a half in a run folder as its own stage trained it: the best one, or else the last one."""
-    return next((p for name in ("best", "last") if (p := voice / kind / f"{name}.safetensors").is_file()), None)
+    """The file of a half as its own stage trained it: in a run the best one, or else the last one; raises as above."""
+    if is_voice(voice):
+        check_voice(voice)
+        places = [voice / f"{kind}.safetensors"]
+    else:
+        places = [voice / kind / f"{name}.safetensors" for name in ("best", "last")]
+    return next((path for path in places if path.is_file()), None)
+
+
+def is_voice(folder: Path) -> bool:
+    """Whether a folder is a voice to give away, and not a run."""
+    return (folder / VOICE_FILE).is_file()
+
+
+def check_voice(folder: Path) -> None:
+    """Refuse a voice folder of an unknown format, or whose files are not as they were written.
+
+    Raises:
+        CheckpointError: naming the file and the way out.
+    """
+    try:
+        written = str(read_yaml(folder / VOICE_FILE).get("format"))
+    except ConfigError as error:
+        raise CheckpointError(f"{folder / VOICE_FILE} cannot be read ({error}); get the voice again") from None
+    if written != VOICE_FORMAT:
+        raise CheckpointError(
+            f"{folder} is a voice of format {written}, and this program reads {VOICE_FORMAT}; install a newer program, "
+            "or export the voice again from its run"
+        )
+    sums = read_checksums(folder)
+    for name in sorted({VOICE_FILE, "acoustic.safetensors"} - sums.keys()):
+        raise CheckpointError(f"{folder / CHECKSUMS} does not list {name}; get the voice again")
+    for name, expected in sums.items():
+        path = folder / name
+        if not path.is_file():
+            raise CheckpointError(f"{path} is missing; get the voice again")
+        if file_hash(path) != expected:
+            raise CheckpointError(
+                f"{path} is not the file that was exported (its checksum differs); get the voice again, or export it "
+                "from its run"
+            )
+    for path in folder.glob("*.safetensors"):
+        if path.name not in sums:
+            raise CheckpointError(f"{path} does not belong to this voice: {CHECKSUMS} does not list it; remove it")
+
+
+def read_checksums(folder: Path) -> dict[str, str]:
+    """File name -> SHA-256 in hex. Raises CheckpointError."""
+    path = folder / CHECKSUMS
+    try:
+        lines = [line.split(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); get the voice again") from None
+    if not all(len(line) == 2 and "/" not in line[1] for line in lines):
+        raise CheckpointError(f"{path} is damaged: a checksum and a file name belong on each line; get the voice again")
+    return {name.strip(): digest for digest, name in lines}
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file in hex."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def load_acoustic(path: Path) -> Half[AcousticModel]:

@@ -18,6 +18,7 @@ from tts.cli_dictate import dictate
 from tts.cli_evaluation import evaluate, listen, phones, plot
 from tts.cli_fetch import fetch_data
 from tts.cli_text import explain
+from tts.cli_voice import export, info
 from tts.errors import ConfigError, TTSError, nearest
 from tts.settings import check_rate
 
@@ -61,7 +62,7 @@ Speak a text with a trained voice.
   python synthesize.py file=story.txt out=story.flac
   echo "text" | python synthesize.py -
 
-  voice=runs/NAME     a run folder; default: the newest run, or else the shipped voice
+  voice=runs/NAME     a run folder, or a folder that `tts export` wrote; default: the voice that comes with the program
   speaker=bob         who speaks, where the voice has several; default the first by name
   out=hello.wav       WAV or FLAC; default speech.wav; out=- sends a WAV to standard output while it is made:
                       python synthesize.py "text" out=- | ffplay -nodisp -autoexit -
@@ -102,6 +103,8 @@ Text to speech you train yourself.
   tts phones      train the phone recogniser that evaluate listens with
   tts fetch-data  download NLTK's tagger, after asking; it helps to read words that are said in two ways
   tts explain     how a text is read: classes, rules, phones, and what is guessed
+  tts export      make a voice to give away from a run
+  tts info        what a voice or a run is: speakers, training, licence, checksums
   tts dictate     have another synthesiser speak a corpus, to train beside a small one
 
 `tts COMMAND --help` teaches."""
@@ -148,6 +151,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "fetch-data": fetch_data,
         "explain": explain,
         "dictate": dictate,
+        "export": export,
+        "info": info,
     }
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(COMMANDS_HELP)
@@ -264,11 +269,11 @@ def _check_outputs(out: Path, options: dict[str, str]) -> None:
 
 def _voice(options: dict[str, str]) -> Path:
     """The folder of the voice that was asked for."""
-    from tts.runs import newest_voice
+    from tts.runs import default_voice
 
-    voice = Path(options["voice"]) if "voice" in options else newest_voice()
+    voice = Path(options["voice"]) if "voice" in options else default_voice()
     if not voice.is_dir():
-        raise ConfigError(f"voice={voice} is no folder; a voice is a run folder such as runs/demo")
+        raise ConfigError(f"voice={voice} is no folder; a voice is a folder that tts export wrote, or a run")
     return voice
 
 

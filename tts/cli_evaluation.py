@@ -13,15 +13,17 @@ Say how good a voice is, and whether it is better than another.
 
   python -m tts evaluate [voice=runs/NAME] [against=runs/OTHER] [key=value ...]
 
-  voice=runs/NAME     a run folder; default: the newest run, or else the shipped voice
+  voice=runs/NAME     a run folder, or an exported voice with data=RUN; default: the newest run
   speaker=bob         who speaks what nobody recorded, where the voice has several; recordings are spoken by their own
   against=runs/OTHER  compare with this voice on the same sentences: better, worse, or cannot tell
-  data=FOLDER         recordings to compare with, metadata.csv and wavs/; default: those the run held out
+  data=FOLDER         recordings to compare with: metadata.csv and wavs/, or a run, of which the held-out ones count;
+                      default: those that the run itself held out
   gate="cer<0.1,failures<2,griffin_lim.pesq>1"  exit with 1 unless all of it holds
   out=FOLDER          default VOICE/evaluation
   sentences=50        recorded sentences at most
   hard=true           also decode the fifty hard sentences (letters, digits, names, sixty words)
-  baselines=real,vocoder_copy,griffin_lim,espeak_ng   columns beside the voice
+  baselines=real,vocoder_copy,griffin_lim,same_mels,espeak_ng   columns beside the voice; same_mels is Griffin-Lim
+                      on the voice's own mels
   command="mytts --text {text} --out {out}"  another system's column; text on standard input without {text}
   tries=4             decodes of a sentence that fails
   phones=FILE         phone recogniser; default VOICE/phones.safetensors, else the shipped one
@@ -93,12 +95,12 @@ def evaluate(arguments: Sequence[str]) -> int:
     from tts.evaluation.evaluate import BASELINES, Options
     from tts.evaluation.evaluate import evaluate as evaluate_voice
     from tts.evaluation.judging import Panel
-    from tts.runs import newest_voice
+    from tts.runs import newest_run
 
     baselines = tuple(filter(None, options.get("baselines", ",".join(BASELINES)).split(",")))
     if unknown := [name for name in baselines if name not in BASELINES]:
         raise ConfigError(f"baselines={unknown[0]}: some of {', '.join(BASELINES)}")
-    voice = _voice(options["voice"], "voice") if "voice" in options else newest_voice()
+    voice = _voice(options["voice"], "voice") if "voice" in options else newest_run()
     report = evaluate_voice(
         Options(
             voice=voice,

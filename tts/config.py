@@ -328,6 +328,11 @@ def to_yaml(recipe: Recipe) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(recipe)))
 
 
+def facts_to_yaml(facts: Mapping[str, Any]) -> str:
+    """Plain values as YAML that `read_yaml` reads back."""
+    return OmegaConf.to_yaml(OmegaConf.create(dict(facts)))
+
+
 def differences(mine: Any, theirs: Any) -> list[str]:
     """The keys, dotted, in which two configurations differ."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tts.atomic import write_atomically
+from tts.checkpoint import VOICE_FILE
 from tts.config import differences, load_recipe, recipe_from_yaml, to_yaml, yaml_files
 from tts.errors import ConfigError
 from tts.settings import STAGES, Recipe
@@ -94,15 +95,22 @@ def write_recipe(recipe: Recipe, folder: Path) -> None:
     write_atomically(folder / "recipe.yaml", to_yaml(recipe).encode())
 
 
-def newest_voice() -> Path:
-    """The run whose acoustic model was written last, or else the shipped voice.
+def default_voice() -> Path:
+    """The shipped voice, or else the run whose acoustic model was written last.
 
     Raises:
-        ConfigError: if nothing has been trained yet.
+        ConfigError: if there is neither.
     """
-    package = Path(__file__).parent.parent
-    for places in (RUNS.glob("*/acoustic/*.safetensors"), (package / "checkpoints").glob("*/acoustic/*.safetensors")):
-        files = sorted(places, key=lambda path: path.stat().st_mtime)
-        if files:
-            return files[-1].parents[1]
-    raise ConfigError("no voice has been trained here yet; train one first: python train.py recipe=demo")
+    package = Path(__file__).parent
+    for place in (package, package.parent):
+        if shipped := sorted((place / "checkpoints").glob(f"*/{VOICE_FILE}")):
+            return shipped[0].parent
+    return newest_run()
+
+
+def newest_run() -> Path:
+    """The run whose acoustic model was written last. Raises ConfigError if nothing has been trained yet."""
+    files = sorted(RUNS.glob("*/acoustic/*.safetensors"), key=lambda path: path.stat().st_mtime)
+    if not files:
+        raise ConfigError("no voice has been trained here yet; train one first: python train.py recipe=demo")
+    return files[-1].parents[1]

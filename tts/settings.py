@@ -251,6 +251,16 @@ class TrainerConfig:
     gta: TuningStage = field(default_factory=TuningStage)
 
 
+@dataclass
+class Card:
+    """What the model card of an exported voice says of the speech that it learned from."""
+
+    data: str = ""  # the data set, and where it is from
+    licence: str = ""  # of the data set
+    speaker: str = ""  # who speaks, in words
+    consent: str = ""  # what the speaker agreed to, as the data set states it
+
+
 STAGES = ("prepare", "acoustic", "vocoder", "gta")
 USUAL_STAGES = STAGES[:3]  # gta wants both halves trained well, so it is asked for by name
 
@@ -269,6 +279,7 @@ class Recipe:
     acoustic: Any = component("tts.acoustic", default="tacotron2")
     vocoder: Any = component("tts.vocoder", default="wavenet")
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    card: Card = field(default_factory=Card)
 
     def __post_init__(self) -> None:
         unknown = [stage for stage in self.stages if stage not in STAGES]

@@ -37,8 +37,8 @@ from tts.text.frontend import Frontend
 RIVAL = "against"
 LONGEST_HEARD = 6.0  # seconds of a hard sentence that failed; babble can be long
 # What is slow to speak or to recognise is asked for fewer sentences: enough to give the voice's own figures a meaning.
-N_COPIES, N_ESPEAK = 30, 20
-BASELINES = ("real", "vocoder_copy", "griffin_lim", "espeak_ng")
+N_COPIES, N_ESPEAK, N_SAME_MELS = 30, 20, 20
+BASELINES = ("real", "vocoder_copy", "griffin_lim", "same_mels", "espeak_ng")
 
 Parts = dict[str, dict[str, Part]]  # by measure, then by the sentence's id
 
@@ -98,7 +98,7 @@ def evaluate(options: Options) -> Report:
     ours = perform(synthesizer, options.voice, items, options, "the voice", copies=copies)
     spent = cost.measure_cost(synthesizer, options.voice, files, found.items, options.seed, options.tries)
     theirs = _rival(options, items, recipe) if options.against else None
-    spoken = [Spoken(VOICE, "the voice", ours.waves), *_baselines(options, found.items, ours.copies, recipe, absent)]
+    spoken = [Spoken(VOICE, "the voice", ours.waves), *_baselines(options, found.items, ours, recipe, absent)]
     spoken += [Spoken(RIVAL, str(options.against), theirs.waves)] if theirs else []
     spoken = [systems.audible(system, absent) for system in spoken]
     takes = _takes(items, spoken, recipe.audio.sample_rate)
@@ -198,16 +198,20 @@ def _rival(options: Options, items: Sequence[Item], recipe: Recipe) -> Performan
 
 
 def _baselines(
-    options: Options, items: Sequence[Item], copies: dict[str, Tensor], recipe: Recipe, absent: dict[str, str]
+    options: Options, items: Sequence[Item], ours: Performance, recipe: Recipe, absent: dict[str, str]
 ) -> list[Spoken]:
+    """ours: decoded begins with what was recorded."""
     spoken = []
     for name in options.baselines:
         if name == "real":
             spoken.append(systems.real(items))
         elif name == "griffin_lim":
             spoken.append(systems.griffin_lim_copy(items, recipe))
-        elif name == "vocoder_copy" and copies:
-            spoken.append(Spoken(name, "the vocoder's copy synthesis", copies, copied=True))
+        elif name == "same_mels":
+            mels = {item.text.id: made.mel for item, made in zip(items, ours.decoded, strict=False)}
+            spoken.append(systems.same_mels(dict(list(mels.items())[:N_SAME_MELS]), recipe))
+        elif name == "vocoder_copy" and ours.copies:
+            spoken.append(Spoken(name, "the vocoder's copy synthesis", ours.copies, copied=True))
         elif name == "vocoder_copy":
             absent[name] = "the voice has no trained vocoder yet: it speaks with Griffin-Lim"
         elif name == "espeak_ng":

@@ -50,20 +50,25 @@ class Recordings(NamedTuple):
 
 
 def recordings(run: Path, recipe: Recipe, frontend: Frontend, data: str, n_sentences: int) -> Recordings:
-    """The run's held-out sentences, or the clips of another folder in LJSpeech's format; one take of each sentence.
+    """Held-out sentences of the run or of another one, or the clips of a folder; one take of each sentence.
 
     Args:
+        run: the voice's folder.
         frontend: the voice's.
-        data: a folder with metadata.csv, or empty.
+        data: another run, or a folder in LJSpeech's format with metadata.csv; or empty.
 
     Raises:
         DataError: if there is nothing that was recorded.
     """
     prepared = _prepared(run)
+    if data and (other := _prepared(Path(data))):
+        run, data, prepared = Path(data), "", other
     if data:
         return _folder(Path(data), recipe, frontend, prepared, n_sentences)
     if prepared is None:
-        raise DataError(f"{run} has no prepared corpus; name recordings to compare with: data=FOLDER with metadata.csv")
+        raise DataError(
+            f"{run} has no prepared corpus; name recordings to compare with: data=RUN, or data=FOLDER with metadata.csv"
+        )
     if difference := prepared.audio.difference(recipe.audio):
         raise DataError(f"{run}/data was prepared with another mel contract than its voice has: {difference}")
     reader = phoneme_frontend(recipe)

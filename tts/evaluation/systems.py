@@ -4,7 +4,7 @@ Shapes: T_wave samples.
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,13 +40,24 @@ def real(items: Sequence[Item]) -> Spoken:
 
 def griffin_lim_copy(items: Sequence[Item], recipe: Recipe) -> Spoken:
     """What Griffin-Lim makes of the recordings' mels: all that a mel tells, with an invented phase."""
-    waves: dict[str, Tensor] = {}
-    with progress_bar(len(items), "Griffin-Lim copies", " sentences") as bar:
-        for item in items:
-            if item.mel is not None:
-                waves[item.text.id] = griffin_lim(item.mel[None], recipe.audio)[0]
-            bar.update()
+    mels = {item.text.id: item.mel for item in items if item.mel is not None}
+    waves = _by_griffin_lim(mels, recipe, "Griffin-Lim copies")
     return Spoken("griffin_lim", "Griffin-Lim copy synthesis", waves, copied=True)
+
+
+def same_mels(mels: Mapping[str, Tensor], recipe: Recipe) -> Spoken:
+    """What Griffin-Lim makes of the voice's own mels: what its vocoder adds, or takes away."""
+    waves = _by_griffin_lim(mels, recipe, "the same mels")
+    return Spoken("same_mels", "Griffin-Lim on the voice's mels", waves)
+
+
+def _by_griffin_lim(mels: Mapping[str, Tensor], recipe: Recipe, what: str) -> dict[str, Tensor]:
+    with progress_bar(len(mels), what, " sentences") as bar:
+        waves = {}
+        for name, mel in mels.items():
+            waves[name] = griffin_lim(mel[None].float().cpu(), recipe.audio)[0]
+            bar.update()
+        return waves
 
 
 def espeak_ng(items: Sequence[Item], recipe: Recipe) -> Spoken:
