@@ -91,7 +91,7 @@ def test_explaining_starts_without_torch():
 def test_a_voice_explains_as_it_reads(capsys):
     from pathlib import Path
 
-    voice = Path(__file__).parents[1] / "checkpoints" / "kathleen_small"
+    voice = Path(__file__).parents[1] / "checkpoints" / "kathleen"
     if not voice.is_dir():
         pytest.skip("the shipped voice is not here")
     assert "May sixth" in run(capsys, "on 5/6", f"voice={voice}")

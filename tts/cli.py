@@ -226,6 +226,8 @@ def synthesize(arguments: Sequence[str]) -> int:
     _check_vocoder(options)
     voice = _voice(options)
     synthesizer = _load(voice, options)
+    if "voice" not in options and str(out) != "-":
+        say(f"{voice} speaks; another one: voice=FOLDER")
     speaker = options.get("speaker", "")
     if str(out) == "-":
         waves = synthesizer.stream(text, speaker=speaker, seed=seed, rate=rate, ssml=ssml)

@@ -33,6 +33,7 @@ from tts.checkpoint import (
 )
 from tts.config import facts_to_yaml, to_yaml
 from tts.errors import CheckpointError, ConfigError
+from tts.runs import read_recipe
 from tts.settings import Recipe
 from tts.text.lexicon import KEPT as LEXICON
 from tts.text.reader import VERSION as READER_VERSION
@@ -62,7 +63,10 @@ def read_halves(run: Path, vocoder: Path | None = None) -> Halves:
     other = find_half(vocoder or run, "vocoder")
     if vocoder is not None and other is None:
         raise CheckpointError(f"{vocoder} holds no trained vocoder; train it: python train.py recipe={vocoder}")
-    halves = Halves(read_half(path, "acoustic"), read_half(other, "vocoder") if other else None)
+    acoustic = read_half(path, "acoustic")
+    if (run / "recipe.yaml").is_file():  # what it learned from may have been written down after it was trained
+        acoustic = acoustic._replace(recipe=replace(acoustic.recipe, card=read_recipe(run).card))
+    halves = Halves(acoustic, read_half(other, "vocoder") if other else None)
     if halves.vocoder and (difference := halves.acoustic.recipe.audio.difference(halves.vocoder.recipe.audio)):
         raise CheckpointError(f"{path} and {other} do not agree on what a mel is: {difference}")
     return halves
