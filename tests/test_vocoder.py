@@ -70,6 +70,13 @@ def test_step_equals_parallel(output: str, kernel_size: int, changes: dict[str, 
     torch.testing.assert_close(torch.stack(stepped, dim=2), parallel, atol=1e-5, rtol=0)
 
 
+def test_a_frame_alone_is_the_first_of_many() -> None:
+    model = tiny()
+    wave, mel = speech(model, n_rows=1, n_frames=3)
+    alone = model(wave[:, : AUDIO.hop_length], mel[:, :, : 1 + 2 * model.mel_context])
+    torch.testing.assert_close(alone, model(wave, mel)[:, :, : AUDIO.hop_length], atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize(
     ("kernel_size", "changes"), [*((2, changes) for changes in SIGNALS), (3, {}), (3, {"n_bands": 4})]
 )
