@@ -272,7 +272,8 @@ class WaveNet(Vocoder):
     ) -> Tensor:
         """See `Vocoder.generate`; `progress` is called after every few frames.
 
-        On a CPU the steps are compiled, and rows and folds are made side by side where there are cores.
+        On a CPU the steps are compiled, and rows and folds are made side by side where there are cores. On a GPU all
+        rows and folds are made at once.
 
         Args:
             storage: of the weights of compiled steps; None takes what is faster.
