@@ -16,7 +16,7 @@ from tts.vocoder._steps import Slots
 if TYPE_CHECKING:
     from tts.vocoder.wavenet import WaveNet
 
-STEPS = 64  # of a block, at most: each has some 80 kernels, and recording them all takes a tenth of a second
+STEPS = 64  # of a block, at most: each has about a hundred kernels, and recording them all takes a moment
 
 
 class Block:

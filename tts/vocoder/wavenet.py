@@ -276,7 +276,7 @@ class WaveNet(Vocoder):
         rows and folds are made at once.
 
         Args:
-            storage: of the weights of compiled steps; None takes what is faster.
+            storage: of the weights of compiled steps; None takes what is faster on a CPU, float32 on a GPU.
         """
         return _generation.generate(
             self, mel, mel_lengths, seeds=seeds, folds=folds, storage=storage, progress=progress
