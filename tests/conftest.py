@@ -10,6 +10,14 @@ from tts.cli import main
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch
 
 
+def pytest_configure():
+    """Without a GPU, Triton's kernels run on the CPU, number by number; it must know before it is imported."""
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ.setdefault("TRITON_INTERPRET", "1")
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     """A toy run of all three stages, trained straight through."""

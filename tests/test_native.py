@@ -131,6 +131,24 @@ def test_stored_machine_code_belongs_to_all_its_sources(tmp_path):
     assert compiled.digest(compiled.Path(compiled.__file__).parents[1]) in matrices.fill.py_func.__qualname__
 
 
+STARTS = """
+import sys
+import numpy as np
+from numba import njit
+from tts.native import compiled
+
+assert compiled.inner(lambda x: x + 1)(1) == 2
+print("scipy.linalg" in sys.modules)
+print(njit(lambda a, b: a @ b)(np.eye(2), np.full((2, 2), 3.0)).sum())
+"""
+
+
+def test_compiled_loops_start_without_scipy_and_products_of_others_find_it():
+    pytest.importorskip("scipy")
+    made = subprocess.run([sys.executable, "-c", STARTS], capture_output=True, text=True, check=False)
+    assert made.stdout.split() == ["False", "12.0"], made.stderr
+
+
 def test_one_warning_names_why_there_are_no_compiled_loops(monkeypatch):
     monkeypatch.setattr(native, "_reasons", [])
 

@@ -1,6 +1,5 @@
-"""WaveNet: step against parallel, its receptive field, its distributions, its conditioning, its config."""
+"""WaveNet: step against parallel, its receptive field, its conditioning, its config."""
 
-import cmath
 import math
 from dataclasses import replace
 
@@ -8,13 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from tts.audio.mel import mel_spectrogram, silence_value
 from tts.batch import VocoderBatch
 from tts.errors import ConfigError
 from tts.settings import AudioConfig
-from tts.vocoder._bands import FilterBank
-from tts.vocoder._distributions import Distribution, Gaussian, Logistics, MuLaw
-from tts.vocoder._linear_prediction import LinearPrediction, PreEmphasis
 from tts.vocoder._stack import RESIDUAL_SCALE, StackWeights, run_stack
 from tts.vocoder.wavenet import Config, WaveNet, build
 
@@ -68,6 +63,13 @@ def test_step_equals_parallel(output: str, kernel_size: int, changes: dict[str, 
         previous = signal[:, :, t]
     assert wave.shape[1] > model.receptive_field - model.bank.reach and parallel.std() > 0.1
     torch.testing.assert_close(torch.stack(stepped, dim=2), parallel, atol=1e-5, rtol=0)
+
+
+def test_a_frame_alone_is_the_first_of_many() -> None:
+    model = tiny()
+    wave, mel = speech(model, n_rows=1, n_frames=3)
+    alone = model(wave[:, : AUDIO.hop_length], mel[:, :, : 1 + 2 * model.mel_context])
+    torch.testing.assert_close(alone, model(wave, mel)[:, :, : AUDIO.hop_length], atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -252,180 +254,11 @@ def test_generation_of_bands_follows_its_steps(output: str, monkeypatch: pytest.
     torch.testing.assert_close(wave, model.bank.synthesise(decode(signal)).clamp(-1, 1), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("n_bands", [2, 4, 8])
-def test_bands_give_the_wave_back(n_bands: int) -> None:
-    bank = FilterBank(n_bands)
-    wave = torch.randn(2, 2048, generator=torch.Generator().manual_seed(0))
-    bands = bank.analyse(wave)
-    assert bands.shape == (2, n_bands, 2048 // n_bands)
-    assert float(bands.square().sum() / wave.square().sum()) == pytest.approx(1, abs=0.05)  # energy is kept
-    inside = slice(2 * bank.reach, -2 * bank.reach)  # at the ends, part of what is needed lies outside
-    error = (bank.synthesise(bands) - wave)[:, inside].square().mean()
-    assert 10 * math.log10(1 / float(error)) > 60
-
-
-def test_bands_are_low_to_high() -> None:
-    bank = FilterBank(4)
-    time = torch.arange(2048)
-    for band in range(4):
-        tone = torch.sin(math.pi * (band + 0.5) / 4 * time)[None]
-        energy = bank.analyse(tone)[0].square().sum(1)
-        assert int(energy.argmax()) == band and float(energy[band] / energy.sum()) > 0.999
-
-
-def test_one_band_is_the_wave() -> None:
-    bank = FilterBank(1)
-    wave = torch.randn(2, 50)
-    assert torch.equal(bank.analyse(wave)[:, 0], wave) and torch.equal(bank.synthesise(wave[:, None]), wave)
-
-
-def test_pre_emphasis_is_undone() -> None:
-    emphasis = PreEmphasis(0.9, audio=AUDIO)
-    wave, mel = torch.rand(2, 6 * AUDIO.hop_length) - 0.5, torch.zeros(2, AUDIO.n_mels, 6)
-    emphasised = emphasis.excitation(wave, mel)
-    torch.testing.assert_close(emphasised[:, 1:], wave[:, 1:] - 0.9 * wave[:, :-1])
-    torch.testing.assert_close(emphasis.synthesise(emphasised, mel), wave)
-
-
 def test_noise_is_drawn_anew_in_every_frame() -> None:
     model = tiny()
     mel = torch.zeros(1, AUDIO.n_mels, 40)
     wave = model.generate(mel, torch.tensor([40]), seeds=[0])[0]
     assert not torch.allclose(wave[200 : 200 + AUDIO.hop_length], wave[208 : 208 + AUDIO.hop_length], atol=1e-3)
-
-
-def resonance(n_samples: int) -> tuple[AudioConfig, Tensor, Tensor]:
-    """A wave with one resonance at 1 kHz, and its mel."""
-    audio = AudioConfig(sample_rate=8000, n_fft=256, win_length=256, hop_length=64, n_mels=20, f_max=4000.0)
-    noise = torch.randn(n_samples, generator=torch.Generator().manual_seed(0))
-    pole = 0.97 * cmath.exp(2j * math.pi * 1000 / audio.sample_rate)
-    wave = torch.zeros(n_samples)
-    for t in range(2, n_samples):
-        wave[t] = 0.02 * noise[t] + 2 * pole.real * wave[t - 1] - abs(pole) ** 2 * wave[t - 2]
-    return audio, wave[None], mel_spectrogram(wave[None], audio)
-
-
-@pytest.mark.parametrize("power", [1.0, 2.0])
-def test_linear_prediction_knows_the_envelope_from_the_mel(power: float) -> None:
-    audio, wave, mel = resonance(64 * 40)
-    prediction = LinearPrediction(8, audio=replace(audio, power=power))
-    mel = mel_spectrogram(wave, replace(audio, power=power))
-    excitation = prediction.excitation(wave, mel)
-    gain = prediction.analyse(mel).gain.repeat_interleave(audio.hop_length, dim=1)
-    left = (excitation * gain / 12).square().mean()
-    assert wave.square().mean() / left > 10  # the mel's bands are too wide for all of it
-    assert float(excitation.std()) * 12 == pytest.approx(1, abs=0.25)
-
-
-def test_synthesis_is_the_inverse_of_prediction() -> None:
-    audio, wave, mel = resonance(64 * 10)
-    prediction = LinearPrediction(8, audio=audio)
-    restored = prediction.synthesise(prediction.excitation(wave, mel), mel)
-    torch.testing.assert_close(restored, wave, atol=1e-5, rtol=0)
-
-
-def test_silence_has_a_finite_filter() -> None:
-    prediction = LinearPrediction(16, audio=AudioConfig())
-    mel = torch.full((1, 80, 3), silence_value(AudioConfig()))
-    assert bool(prediction.excitation(torch.zeros(1, 768), mel).eq(0).all())
-    assert bool(prediction.synthesise(torch.rand(1, 768), mel).abs().max() < 0.01)
-    noise = torch.rand(1, 768, generator=torch.Generator().manual_seed(0)) * 1e-5
-    assert bool(prediction.excitation(noise, mel).abs().max() < 0.1)
-
-
-@pytest.mark.parametrize("bits", [8, 9, 10])
-def test_mu_law_keeps_every_class(bits: int) -> None:
-    mu_law = MuLaw(bits)
-    signal = torch.linspace(-1, 1, 2**bits)
-    wave = mu_law.decode(signal)
-    torch.testing.assert_close(mu_law.encode(wave), signal)
-    assert (wave[0], wave[-1]) == (-1, 1) and bool((wave.diff() > 0).all())
-
-
-def total_probability(distribution: Distribution, parameters: Tensor, signal: Tensor) -> float:
-    likelihood = distribution.log_likelihood(
-        parameters.double()[None, :, None].expand(-1, -1, len(signal)), signal[None]
-    )
-    return float(likelihood.exp().sum())
-
-
-def test_the_gaussian_sums_to_one_over_all_16_bit_values() -> None:
-    signal = torch.linspace(-1, 1, 65536, dtype=torch.double)
-    assert total_probability(Gaussian(), torch.tensor([0.1, -3.0]), signal) == pytest.approx(1, abs=1e-4)
-
-
-def test_mu_law_probabilities_sum_to_one() -> None:
-    torch.manual_seed(0)
-    signal = torch.linspace(-1, 1, 256, dtype=torch.double)
-    assert total_probability(MuLaw(8), torch.randn(256) * 3, signal) == pytest.approx(1, abs=1e-9)
-
-
-@pytest.mark.parametrize("log_scale", [-20.0, -8.0, -3.0, 2.0])
-def test_logistics_sum_to_one_over_all_16_bit_values(log_scale: float) -> None:
-    signal = torch.linspace(-1, 1, 65536, dtype=torch.double)
-    parameters = torch.tensor([0.3, -1.0, 0.5, -0.9999, 0.02, 1.1, log_scale, log_scale + 1, log_scale])
-    assert total_probability(Logistics(3), parameters, signal) == pytest.approx(1, abs=1e-6)
-
-
-def test_logistics_agree_with_the_textbook_in_double() -> None:
-    """The mass as a difference of two sigmoids, which float64 can still afford."""
-    signal = torch.linspace(-0.99, 0.99, 997, dtype=torch.double)
-    mean, log_scale = 0.1, -3.5
-    parameters = torch.tensor([0.0, mean, log_scale])
-    scale, half = math.exp(log_scale), 1 / 65535
-    mass = torch.sigmoid((signal - mean + half) / scale) - torch.sigmoid((signal - mean - half) / scale)
-    expected = mass.log().float()
-    likelihood = Logistics(1).log_likelihood(parameters[None, :, None].expand(-1, -1, 997), signal.float()[None])[0]
-    close = expected > -25  # further out the difference cancels in float64 too
-    assert int(close.sum()) > 500
-    torch.testing.assert_close(likelihood[close], expected[close], atol=2e-3, rtol=1e-3)
-
-
-def test_extreme_parameters_keep_loss_and_gradient_finite() -> None:
-    for scale in (1.0, 30.0, 1000.0):
-        parameters = (torch.randn(4, 9, 20, generator=torch.Generator().manual_seed(0)) * scale).requires_grad_()
-        signal = torch.linspace(-1, 1, 20).expand(4, -1)
-        loss = Logistics(3).log_likelihood(parameters, signal).mean()
-        loss.backward()
-        assert bool(loss.isfinite()) and parameters.grad is not None and bool(parameters.grad.isfinite().all())
-
-
-@pytest.mark.parametrize("distribution", [MuLaw(8), Logistics(2), Gaussian()], ids=OUTPUTS)
-def test_samples_follow_the_likelihood(distribution: Distribution) -> None:
-    """The share of samples below a value is the sum of the probabilities below it."""
-    torch.manual_seed(0)
-    if isinstance(distribution, MuLaw):
-        parameters = torch.randn(256) * 2
-        values = torch.linspace(-1, 1, 256)
-    else:
-        mixture = [0.5, -0.5, -0.2, 0.6, -2.5, -1.5]
-        parameters = torch.tensor(mixture if isinstance(distribution, Logistics) else [0.1, -1.5])
-        values = torch.linspace(-1, 1, 65536)
-    many = 20000
-    drawn = distribution.sample(parameters.expand(many, -1), distribution.noise(many, torch.Generator().manual_seed(0)))
-    spread = parameters[None, :, None].expand(-1, -1, len(values))
-    cumulative = distribution.log_likelihood(spread, values[None])[0].exp().cumsum(0)
-    for share in (0.1, 0.35, 0.5, 0.8):
-        at = int(torch.searchsorted(cumulative, share))
-        assert float((drawn <= values[at] + 1e-5).float().mean()) == pytest.approx(float(cumulative[at]), abs=0.015)
-
-
-def test_noise_at_its_ends_draws_a_class_there_is() -> None:
-    torch.manual_seed(0)
-    parameters = torch.randn(256, 256)  # among so many, some cumulative sums end below the largest noise
-    largest = MuLaw(8).sample(parameters, torch.full((256, 1), 1 - 2**-24))
-    assert bool((largest.abs() <= 1).all())
-    parameters[:, :128] = -1e4
-    assert bool((MuLaw(8).sample(parameters, torch.zeros(256, 1)) > 0).all())  # never a class without probability
-
-
-def test_noise_at_its_ends_draws_no_click(monkeypatch: pytest.MonkeyPatch) -> None:
-    log_scale = -6.0
-    for uniform in (0.0, 1 - 2**-24):
-        monkeypatch.setattr(torch, "rand", lambda *shape, generator, uniform=uniform: torch.full(shape, uniform))
-        noise = Logistics(1).noise(1, torch.Generator())
-        drawn = Logistics(1).sample(torch.tensor([[0.0, 0.1, log_scale]]), noise)
-        assert abs(float(drawn) - 0.1) < 20 * math.exp(log_scale)
 
 
 @pytest.mark.parametrize("output", ["logistics", "gaussian"])

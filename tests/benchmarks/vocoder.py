@@ -5,6 +5,7 @@ another program on the machine spoils little. What runs on two cores is measured
 
   full band     20 layers of 64 channels (gate 128, skip 64), kernel 2, 8-bit mu-law at 22,050 Hz
   multi-band    configs/vocoder/wavenet_bands.yaml
+  gpu           only where there is one: so many seconds of sound a second, of all rows made at once
 
 The floors: weights are read once a step, and multiplied once. A floor is the time of the slower of the two, were
 nothing else to be done: reading an array of their size again and again, and multiplying from the innermost cache.
@@ -60,6 +61,18 @@ TARGETS = {
     "train_ratio_multiband": (">=", 3.5),
     "compile_s": ("<=", 5),
     "start_s": ("<=", 0.5),
+    "gpu_real_time_1_row": (">=", 1),
+    "gpu_real_time_1_row_half": (">=", 1),
+    "gpu_real_time_multiband": (">=", 1),
+    "gpu_real_time_64_rows": (">=", 50),
+    "gpu_real_time_512_rows": (">=", 50),
+}
+ON_A_GPU: dict[str, tuple[Config, int, Storage]] = {  # network, rows made at once, storage
+    "1_row": (FULL, 1, "float32"),
+    "1_row_half": (FULL, 1, "half"),
+    "multiband": (MULTIBAND, 1, "float32"),
+    "64_rows": (FULL, 64, "float32"),
+    "512_rows": (FULL, 512, "float32"),
 }
 
 
@@ -178,6 +191,22 @@ def measure_speech(seconds: float, rounds: int) -> dict[str, float]:
     return figures | {"rtf_folds_2_cores": folded[""] / duration}
 
 
+def measure_gpu(seconds: float, rounds: int) -> dict[str, float]:
+    """Seconds of sound a second from mel to wave, of all rows together, by the clock; nothing without a GPU."""
+    if not torch.cuda.is_available():
+        return {}
+    mel = random_mel(round(seconds / AUDIO.frame_seconds)).cuda()
+    runs: dict[str, Callable[[], object]] = {}
+    for name, (config, n_rows, storage) in ON_A_GPU.items():
+        model, lengths = make(config).cuda(), torch.full((n_rows,), mel.shape[2])
+        runs[f"gpu_real_time_{name}"] = lambda model=model, lengths=lengths, storage=storage: model.generate(
+            mel.expand(len(lengths), -1, -1), lengths, seeds=range(len(lengths)), storage=storage
+        ).cpu()
+    taken = best(runs, rounds, time.perf_counter)
+    rows = {f"gpu_real_time_{name}": n_rows for name, (_, n_rows, _) in ON_A_GPU.items()}
+    return {name: rows[name] * mel.shape[2] * AUDIO.frame_seconds / value for name, value in taken.items()}
+
+
 def training_step(model: WaveNet, loss: Callable[[WaveNet, VocoderBatch], Tensor]) -> Callable[[], None]:
     context = AUDIO.n_frames(model.receptive_field)
     torch.manual_seed(0)
@@ -259,6 +288,7 @@ def main() -> None:
     steps, floor = measure_steps(16 if arguments.quick else 64, rounds)
     figures = steps | logit_errors() | measure_speech(1 if arguments.quick else 4, 2 if arguments.quick else 5)
     figures |= measure_training(1 if arguments.quick else 5) | measure_start()
+    figures |= measure_gpu(1 if arguments.quick else 4, 1 if arguments.quick else 3)
     print(table(figures, floor))
     if arguments.json:
         print(json.dumps(figures | {f"floor_{name}": value for name, value in floor.items()}))

@@ -1,11 +1,13 @@
 """What turns a Python function into machine code, once for all processes."""
 
 import hashlib
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from numba import njit, typeof
+from numba.np import linalg
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -20,6 +22,30 @@ def digest(package: Path) -> str:
 
 
 _SOURCES = digest(Path(__file__).parents[1])
+
+
+def spare_scipy() -> None:
+    """Let numba load its arrays without scipy, whose linear algebra takes a fifth of the time to start.
+
+    They import it only to know whether numpy's products can be compiled, which no loop here has. To find it is enough
+    for that; whoever compiles such a product has it imported then.
+    """
+
+    def find() -> None:
+        if importlib.util.find_spec("scipy") is None:
+            raise ImportError("scipy is required for linear algebra")
+
+    imports = getattr(linalg, "ensure_blas", None)
+    if imports is None:  # a numba that asks in another way
+        return
+    linalg.ensure_blas = find
+    try:
+        import numba.np.arraymath  # noqa: F401
+    finally:
+        linalg.ensure_blas = imports
+
+
+spare_scipy()
 
 
 def inner(function: Function) -> Function:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from tts.layers import length_mask
 from tts.native import Storage
 from tts.parallel import n_cores
-from tts.vocoder._engines import Engine, TorchEngine, compiled_engines
+from tts.vocoder._engines import Engine, compiled_engines, engine_of_rows
 
 if TYPE_CHECKING:
     from tts.vocoder.wavenet import WaveNet
@@ -197,7 +197,7 @@ def generate(
     def speak(group: list[Piece]) -> Tensor:
         lengths = torch.tensor([piece.end - piece.start for piece in group], device=mel.device)
         generators = [_generator(model, seeds[piece.row], piece.start) for piece in group]
-        engine = TorchEngine(model, len(group)) if make is None else make()
+        engine = engine_of_rows(model, len(group), storage) if make is None else make()
         seen = torch.stack([_around(model, mel, piece, rows[piece.row], int(lengths.max())) for piece in group])
         made = []
         for wave in waves(model, engine, [seen], generators, lengths):
@@ -259,7 +259,7 @@ def _joined(wave: Tensor, pieces: Iterable[tuple[Piece, Tensor]], hop: int) -> T
 def stream(model: "WaveNet", mels: Iterable[Tensor], *, seed: int, storage: Storage | None) -> Iterator[Tensor]:
     """See `WaveNet.stream`."""
     make = compiled_engines(model, storage)
-    engine = TorchEngine(model, 1) if make is None else make()
+    engine = engine_of_rows(model, 1, storage) if make is None else make()
     device = model.input.weight.device
     n_mels = model.scaler.mean.shape[0]
     silence = torch.full((1, n_mels, model.mel_context), model.silence, device=device)

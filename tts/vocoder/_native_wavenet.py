@@ -314,7 +314,7 @@ def _draw(distribution: Distribution) -> Draw:
 
 def _matrices(weights: StepWeights, sizes: Sizes) -> Iterator[Floats]:
     """(n_out, n_in) each, in the order in which a step reads them, padded."""
-    yield _placed((sizes.input, sizes.window), (weights.input[-1].t(), 0))  # the window's oldest step first
+    yield _placed((sizes.input, sizes.window), (weights.input.t(), 0))
     for layer, (present, skip) in enumerate(
         zip(weights.present, weights.skip.chunk(len(weights.present)), strict=True)
     ):

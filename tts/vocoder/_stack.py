@@ -95,7 +95,8 @@ def _rows(tensor: Tensor) -> Tensor:
 def _convolve(hidden: Tensor, condition: Tensor, taps: Tensor, dilation: int) -> Tensor:
     """(B, T, G) what goes into one half of the gates. condition: (B, T_mel, G); taps: (K, R, G)."""
     n_rows, n_frames, n_units = condition.shape
-    made = condition[:, :, None].expand(-1, -1, hidden.shape[1] // n_frames, -1).reshape(n_rows, -1, n_units)
+    spread = condition[:, :, None].expand(-1, -1, hidden.shape[1] // n_frames, -1)
+    made = spread.reshape(n_rows, -1, n_units).contiguous()  # of one frame alone, reshape makes no copy
     for tap, past in _by_distance(taps, dilation, hidden.shape[1]):
         for row, heard in zip(made, hidden, strict=True):
             row[past:].addmm_(heard[: len(heard) - past], tap)

@@ -23,7 +23,7 @@ class StepWeights(NamedTuple):
     and the conditioning hold b / 2 and the factor 1 / 2 lies in `residual` and `skip`.
     """
 
-    input: tuple[Tensor, ...]  # K times (K N, R): the input taps in the order of the window at position % K
+    input: Tensor  # (K N, R) oldest step first
     input_bias: Tensor  # (R,)
     past: Tensor  # (L, (K - 1) R, 2 G), oldest tap first
     present: tuple[Tensor, ...]  # L times (R, 2 G)
@@ -63,7 +63,7 @@ class WaveNetState(NamedTuple):
     """
 
     position: int  # steps done
-    window: Tensor  # (B, K, N) the last K signals, the one of position p at p % K
+    window: Tensor  # (B, K, N) the last K signals, oldest first
     rings: Tensor  # (slots, B, R)
     slots: Slots
     buffers: StepBuffers
@@ -110,14 +110,13 @@ def start(model: "WaveNet", batch_size: int) -> WaveNetState:
 def step(previous: Tensor, state: WaveNetState, condition: Tensor) -> StepOutput:
     """See `WaveNet.step`."""
     weights, buffers = state.weights, state.buffers
-    slot = state.position % len(weights.input)
-    state.window[:, slot] = previous
-    torch.addmm(weights.input_bias, state.window.flatten(1), weights.input[slot], out=buffers.hidden_of[0])
+    window = torch.cat([state.window[:, 1:], previous[:, None]], dim=1)
+    torch.addmm(weights.input_bias, window.flatten(1), weights.input, out=buffers.hidden_of[0])
 
     # The past taps of all layers are known before any of the layers runs: one product for all of them.
     turn = state.position % len(state.slots.read)
     past = state.rings.index_select(0, state.slots.read[turn])  # (L (K - 1), B, R)
-    if len(weights.input) > 2:
+    if window.shape[1] > 2:
         past = past.view(condition.shape[0], -1, *past.shape[1:]).transpose(1, 2).flatten(2)
     torch.baddbmm(condition, past, weights.past, out=buffers.gates)  # (L, B, 2 G)
 
@@ -133,7 +132,7 @@ def step(previous: Tensor, state: WaveNetState, condition: Tensor) -> StepOutput
     skip = torch.addmm(weights.skip_bias, buffers.units, weights.skip).relu_()
     head = torch.addmm(weights.head_bias, skip, weights.head).relu_()
     parameters = torch.addmm(weights.output_bias, head, weights.output)
-    return StepOutput(parameters, state._replace(position=state.position + 1))
+    return StepOutput(parameters, state._replace(position=state.position + 1, window=window))
 
 
 @torch.no_grad()
@@ -141,10 +140,8 @@ def step_weights(model: "WaveNet") -> StepWeights:
     """The weights of now."""
     taps, residual = model.stack_weights()
     taps = torch.cat([taps[:, :, 0], taps[:, :, 1] / 2], dim=3)  # (L, K, R, 2 G)
-    newest_last = model.input.weight.permute(2, 1, 0)  # (K, N, R)
     return StepWeights(
-        # The window is written in a circle: at slot s stands the newest, at slot s + 1 the oldest.
-        input=tuple(newest_last.roll(slot + 1, 0).flatten(0, 1).contiguous() for slot in range(model.kernel_size)),
+        input=model.input.weight.permute(2, 1, 0).flatten(0, 1).contiguous(),
         input_bias=_bias(model.input),
         past=taps[:, :-1].flatten(1, 2).contiguous(),
         present=taps[:, -1].contiguous().unbind(),

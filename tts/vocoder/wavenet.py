@@ -272,10 +272,11 @@ class WaveNet(Vocoder):
     ) -> Tensor:
         """See `Vocoder.generate`; `progress` is called after every few frames.
 
-        On a CPU the steps are compiled, and rows and folds are made side by side where there are cores.
+        On a CPU the steps are compiled, and rows and folds are made side by side where there are cores. On a GPU all
+        rows and folds are made at once.
 
         Args:
-            storage: of the weights of compiled steps; None takes what is faster.
+            storage: of the weights of compiled steps; None takes what is faster on a CPU, float32 on a GPU.
         """
         return _generation.generate(
             self, mel, mel_lengths, seeds=seeds, folds=folds, storage=storage, progress=progress
