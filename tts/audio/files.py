@@ -71,6 +71,14 @@ def read_recording(path: Path, start: float = 0.0, end: float = 0.0) -> Recordin
     return Recording(_within_full_scale(torch.from_numpy(samples.mean(axis=1))), sample_rate)
 
 
+def seconds_of(path: Path) -> float | None:
+    """How long an audio file lasts, by its header; None where it is not there or tells nothing."""
+    try:
+        return float(soundfile.info(str(path)).duration)
+    except (soundfile.LibsndfileError, OSError):
+        return None
+
+
 def resample(recording: Recording, sample_rate: int) -> Tensor:
     """(T_wave,) at `sample_rate` Hz; n samples become ceil(n * new / old)."""
     if recording.sample_rate == sample_rate:
