@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tts.arguments import check_device, complain, number, progress_line, say, take, true_or_false, whole_number
 from tts.atomic import check_writable, write_atomically
+from tts.cli_download import download
 from tts.cli_evaluation import evaluate, listen, phones, plot
 from tts.cli_fetch import fetch_data
 from tts.cli_text import explain
@@ -99,6 +100,7 @@ Text to speech you train yourself.
   tts listen      a blind listening test of voices, in the browser
   tts plot        losses, alignment and failures of a training as pictures
   tts phones      train the phone recogniser that evaluate listens with
+  tts download    a corpus, where its licence allows it, checked and unpacked
   tts fetch-data  download NLTK's tagger, after asking; it helps to read words that are said in two ways
   tts explain     how a text is read: classes, rules, phones, and what is guessed
 
@@ -144,6 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "plot": plot,
         "phones": phones,
         "fetch-data": fetch_data,
+        "download": download,
         "explain": explain,
     }
     if not arguments or arguments[0] in ("-h", "--help", "help"):
