@@ -55,6 +55,7 @@ def test_a_manifest_names_parts_and_speakers(tmp_path):
         ('{"audio": "a.wav", "text": "x", "start": "1"}', r"start='1' should be a number of seconds"),
         ('{"audio": "a.wav", "text": "x", "start": -1}', r"start=-1 should be a number of seconds"),
         ('{"audio": "a.wav", "text": "x", "end": NaN}', r"end=nan should be a number"),
+        ('{"audio": "a.wav", "text": "x", "end": Infinity}', r"end=inf should be a number"),
         ('{"audio": "a.wav", "text": "x", "start": 2, "end": 1}', r"end=1 does not lie after start=2"),
         ('{"audio": "a.wav", "text": "x", "speaker": []}', r"speaker=\[\] should be a text"),
     ],

@@ -12,7 +12,7 @@ import torch
 from tests.layouts import NO_REAL, real_is_there, two_speakers, write_librispeech, write_libritts, write_vctk
 from tests.toy import SMALL, steps
 from tts.cli import main
-from tts.config import component_names
+from tts.config import component_names, load_recipe
 from tts.corpora import librispeech, libritts, vctk
 from tts.errors import ConfigError, DataError
 from tts.settings import DataConfig
@@ -115,6 +115,12 @@ def test_vctk_elsewhere(in_vctk, tmp_path):
     (tmp_path / "wav48").mkdir()
     with pytest.raises(DataError, match="wav48/ is of an older version of VCTK"):
         listed(vctk, tmp_path)
+
+
+def test_vctk_has_two_microphones():
+    assert load_recipe("vctk", ["data.mic=2"]).data.mic == 2
+    with pytest.raises(ConfigError, match=r"data\.mic=3 should be one of 1, 2"):
+        load_recipe("vctk", ["data.mic=3"])
 
 
 # LibriTTS

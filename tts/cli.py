@@ -40,7 +40,9 @@ A recipe is a file in recipes/ (or a path), made of parts from configs/. Any key
 
   run=runs/mine                 the run's folder; default runs/NAME
   stages=[prepare,acoustic]     some of prepare, acoustic, vocoder, gta; default the first three
-  data.root=/data/LJSpeech-1.1  the corpus
+  data.root=/data/LJSpeech-1.1  the corpus; what was recognised is shown, with three of its clips, before anything else
+  data.speakers=[p225,s5] data.mic=2  some speakers of vctk, libritts, librispeech; VCTK's other microphone
+  data.subsets=[dev-clean] data.gender=F  parts of libritts and librispeech, one gender
   text=characters               another part: configs/text/characters.yaml
   acoustic.attention.name=dynamic_convolution
   trainer.acoustic.max_steps=50000  trainer.vocoder.max_minutes=600

@@ -7,6 +7,7 @@
 import json
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -59,16 +60,23 @@ def _utterance(line: str, where: str, folder: Path) -> Utterance:
         raise DataError(f"{where}: {quoted(line.strip())} is no object; write {{...}} with {', '.join(NEEDED)}")
     for key in entry:
         # Manifests of other programs have keys of their own, which do no harm; a key misspelt would.
-        if key not in KEYS and (near := nearest(key, KEYS)):
+        if key not in KEYS and (near := _misspelt(key)):
             raise DataError(f"{where}: unknown key {key!r}{near}")
     audio, text = (_text(entry, key, where) for key in NEEDED)
     start, end = (_seconds(entry, key, where) for key in ("start", "end"))
     if end and end <= start:
         raise DataError(f"{where}: end={end:g} does not lie after start={start:g}; both are seconds of the file")
-    named = f"{Path(audio).with_suffix('').as_posix().lstrip('/')}{f'-{start:09.3f}' if start or end else ''}"
+    stem, _, suffix = audio.lstrip("/").rpartition(".")
+    file_name = stem if stem and "/" not in suffix else audio
+    named = f"{file_name}-{start:09.3f}" if start or end else file_name
     id_ = _text(entry, "id", where) if entry.get("id") is not None else named
     speaker = _text(entry, "speaker", where) if entry.get("speaker") is not None else ""
     return Utterance(id_, folder / audio, text, speaker, start=start, end=end)
+
+
+@lru_cache  # the same keys on every line
+def _misspelt(key: str) -> str:
+    return nearest(key, KEYS)
 
 
 def _text(entry: dict[str, Any], key: str, where: str) -> str:

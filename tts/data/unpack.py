@@ -55,8 +55,10 @@ def _extract_tar(archive: Path, to: Path, shown: bool) -> None:
         tarfile.open(fileobj=file) as tar,
         progress_bar(size, f"unpack {archive.name}", "B", shown=shown, scaled=True) as bar,
     ):
-        for member in tar:
+        while member := tar.next():
             tar.extract(member, to, filter="data")
+            # It remembers them all, and corpora have hundreds of thousands.
+            tar.members.clear()  # type: ignore[attr-defined]
             bar.update(file.tell() - bar.n)
 
 
