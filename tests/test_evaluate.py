@@ -137,7 +137,7 @@ def test_other_recordings(trained, tmp_path, capsys):
         (["sentences=0"], "sentences=0: at least 1"),
         (["baselines=human"], "baselines=human: some of real"),
         (["sentense=3"], "did you mean sentences?"),
-        (["data=/nowhere"], "no metadata.csv in data.root=/nowhere"),
+        (["data=/nowhere"], "data.root=/nowhere is no folder"),
         (["command=cat"], "{out} must stand"),
         (["command=nosuchprogram {out}"], "there is no such program"),
         (["command=cat 'x {out}"], "No closing quotation"),

@@ -23,13 +23,17 @@ class PhoneTime(NamedTuple):
 
 @dataclass(frozen=True)
 class Utterance:
-    """One clip of a corpus, as its file in `tts/corpora` yields it."""
+    """One clip of a corpus, as its file in `tts/corpora` yields it: a file, or a part of one."""
 
     id: str
     audio_path: Path
     text: str
     speaker: str = ""
     phone_times: tuple[PhoneTime, ...] = ()  # known to a few corpora; used to measure alignments, never to train
+    start: float = 0.0  # seconds, where the clip begins in its file
+    end: float = 0.0  # seconds, where it ends there; 0: at the end of the file
+    # What the corpus as published lacks of this clip, such as its text; the clip is left out, and listed with this.
+    lacks: str = ""
 
 
 @dataclass

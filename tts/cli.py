@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tts.arguments import check_device, complain, number, progress_line, say, take, true_or_false, whole_number
 from tts.atomic import check_writable, write_atomically
 from tts.cli_dictate import dictate
+from tts.cli_download import download
 from tts.cli_evaluation import evaluate, listen, phones, plot
 from tts.cli_fetch import fetch_data
 from tts.cli_text import explain
@@ -41,7 +42,9 @@ A recipe is a file in recipes/ (or a path), made of parts from configs/. Any key
 
   run=runs/mine                 the run's folder; default runs/NAME
   stages=[prepare,acoustic]     some of prepare, acoustic, vocoder, gta; default the first three
-  data.root=/data/LJSpeech-1.1  the corpus
+  data.root=/data/LJSpeech-1.1  the corpus; what was recognised is shown, with three of its clips, before anything else
+  data.speakers=[p225,s5] data.mic=2  some speakers of vctk, libritts, librispeech; VCTK's other microphone
+  data.subsets=[dev-clean] data.gender=F  parts of libritts and librispeech, one gender
   text=characters               another part: configs/text/characters.yaml
   acoustic.attention.name=dynamic_convolution
   trainer.acoustic.max_steps=50000  trainer.vocoder.max_minutes=600
@@ -101,6 +104,7 @@ Text to speech you train yourself.
   tts listen      a blind listening test of voices, in the browser
   tts plot        losses, alignment and failures of a training as pictures
   tts phones      train the phone recogniser that evaluate listens with
+  tts download    a corpus, where its licence allows it, checked and unpacked
   tts fetch-data  download NLTK's tagger, after asking; it helps to read words that are said in two ways
   tts explain     how a text is read: classes, rules, phones, and what is guessed
   tts export      make a voice to give away from a run
@@ -149,6 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "plot": plot,
         "phones": phones,
         "fetch-data": fetch_data,
+        "download": download,
         "explain": explain,
         "dictate": dictate,
         "export": export,

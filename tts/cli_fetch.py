@@ -1,4 +1,4 @@
-"""`tts fetch-data`: the one command that downloads, after it has asked."""
+"""`tts fetch-data`: brings the data of NLTK's tagger, after it has asked."""
 
 import sys
 from collections.abc import Sequence
@@ -8,7 +8,8 @@ from tts.errors import ConfigError
 
 FETCH_HELP = """\
 Download what makes reading better, after asking: the data of NLTK's part-of-speech tagger, which helps to tell words
-apart that are said in two ways (I read it, to read it). Nothing else in this project ever downloads anything.
+apart that are said in two ways (I read it, to read it). Besides it and `tts download`, which brings corpora, only a
+recipe of a data set on the Hugging Face hub downloads anything.
 
   python -m tts fetch-data            asks first
   python -m tts fetch-data yes=true   does not ask

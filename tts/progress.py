@@ -9,10 +9,12 @@ from tqdm import tqdm
 Progress = Callable[[str, float], None]  # what is being done, share done in [0, 1]
 
 
-def progress_bar(total: int, what: str, unit: str, *, done: int = 0, shown: bool = True) -> "tqdm[Any]":
+def progress_bar(
+    total: int, what: str, unit: str, *, done: int = 0, shown: bool = True, scaled: bool = False
+) -> "tqdm[Any]":
     """A bar over `total` pieces of work, to be used in a `with` and moved by `update()`.
 
-    Where the output goes to a file it is a line now and then.
+    Where the output goes to a file it is a line now and then. A `scaled` one counts in thousands, millions and so on.
     """
     terminal = sys.stderr.isatty()
     return tqdm(
@@ -20,6 +22,7 @@ def progress_bar(total: int, what: str, unit: str, *, done: int = 0, shown: bool
         initial=done,
         desc=what,
         unit=unit,
+        unit_scale=scaled,
         disable=not shown,
         dynamic_ncols=terminal,
         mininterval=0.1 if terminal else 15.0,

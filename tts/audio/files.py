@@ -17,6 +17,7 @@ from tts.errors import AudioError
 WRITABLE = {".wav": "WAV", ".flac": "FLAC"}  # suffix -> libsndfile's name of the format
 
 ENDLESS = 2**40  # frames; libsndfile's answer for an unknown length lies above
+LATE = 0.1  # seconds by which a part may end after its file: manifests round
 LOWEST_RATE, HIGHEST_RATE = 4000, 768000  # Hz that a recording can have
 
 
@@ -36,8 +37,13 @@ def read_wave(path: Path, sample_rate: int) -> Tensor:
     return resample(read_recording(path), sample_rate)
 
 
-def read_recording(path: Path) -> Recording:
-    """Read an audio file at its own rate; raises AudioError as `read_wave` does."""
+def read_recording(path: Path, start: float = 0.0, end: float = 0.0) -> Recording:
+    """Read an audio file at its own rate, or only a part of it; raises AudioError as `read_wave` does.
+
+    Args:
+        path: see above.
+        start, end: seconds; an `end` of 0 is that of the file.
+    """
     if not path.is_file():
         raise AudioError(f"{path}: there is no such file" if not path.exists() else f"{path} is not a file")
     try:
@@ -48,17 +54,29 @@ def read_recording(path: Path) -> Recording:
                 raise AudioError(f"{path} does not state its length, as streamed files do; encode it again")
             if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
                 raise AudioError(f"{path} claims a rate of {sample_rate} Hz; its header is damaged, export it again")
-            samples = file.read(dtype="float32", always_2d=True)  # (T_wave, channels)
+            part = _part(path, file, start, end)
+            if part.start:
+                file.seek(part.start)
+            samples = file.read(len(part), dtype="float32", always_2d=True)  # (T_wave, channels)
     except (soundfile.LibsndfileError, OSError) as error:
         reason = " ".join(str(getattr(error, "error_string", error)).split()).rstrip(".")
         raise AudioError(f"{path} does not decode: {reason}; replace the file or leave it out") from None
     if len(samples) == 0:
         raise AudioError(f"{path} holds no samples; record it again or leave it out")
-    if len(samples) < promised:
-        raise AudioError(f"{path} is cut off: {len(samples)} of {promised} samples decode; copy it again")
+    if len(samples) < len(part):
+        decoded = part.start + len(samples)
+        raise AudioError(f"{path} is cut off: {decoded} of {promised} samples decode; copy it again")
     if not np.isfinite(samples).all():
         raise AudioError(f"{path} holds samples that are not numbers (NaN or infinite); export it again")
     return Recording(_within_full_scale(torch.from_numpy(samples.mean(axis=1))), sample_rate)
+
+
+def seconds_of(path: Path) -> float | None:
+    """How long an audio file lasts, by its header; None where it is not there or tells nothing."""
+    try:
+        return float(soundfile.info(str(path)).duration)
+    except (soundfile.LibsndfileError, OSError):
+        return None
 
 
 def resample(recording: Recording, sample_rate: int) -> Tensor:
@@ -109,6 +127,18 @@ def to_int16(wave: Tensor) -> Tensor:
 def from_int16(wave: Tensor) -> Tensor:
     """16-bit samples -> float32 in [-1, 1)."""
     return wave.float() / 32768
+
+
+def _part(path: Path, file: soundfile.SoundFile, start: float, end: float) -> range:
+    """The samples from `start` to `end` seconds of an open file."""
+    seconds = file.frames / file.samplerate
+    if start == end == 0:
+        return range(file.frames)
+    if not 0 <= start < (end or seconds) <= seconds + LATE:
+        asked = f"the part from {start:g} s to {f'{end:g} s' if end else 'the end'}"
+        raise AudioError(f"{path} lasts {seconds:.2f} s, and {asked} is not in it; correct start and end")
+    last = round(end * file.samplerate) if end else file.frames
+    return range(round(start * file.samplerate), min(last, file.frames))
 
 
 def _within_full_scale(wave: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ def read_metadata(path: Path) -> Iterator[Entry]:
         DataError: if the file is empty, not UTF-8, or has a line without id or text, or an id twice.
     """
     seen: dict[str, int] = {}
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             continue
         fields = [field.strip() for field in line.split("|")]
@@ -39,8 +39,12 @@ def read_metadata(path: Path) -> Iterator[Entry]:
         raise DataError(f"{path} is empty; write `id|text` on a line for each clip")
 
 
-def _lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 file, with or without a byte order mark."""
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 file, with or without a byte order mark.
+
+    Raises:
+        DataError: if it cannot be read, or is not UTF-8.
+    """
     try:
         # Not splitlines(): it also cuts at characters that may stand within a text, such as U+2028.
         return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").split("\n")

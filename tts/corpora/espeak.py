@@ -65,6 +65,11 @@ class Clip(NamedTuple):
     phones: tuple[PhoneTime, ...]
 
 
+def recognised(cfg: Config) -> str:
+    """What is read, for the user."""
+    return f"{cfg.n_sentences} sentences spoken by espeak-ng's voice {cfg.voice}, in {cfg.root or DEFAULT_ROOT}"
+
+
 def read(cfg: Config) -> Iterator[Utterance]:
     """An utterance for every sentence, with its phone times; speaks the corpus first where it is not there yet."""
     folder = Path(cfg.root or DEFAULT_ROOT) / f"{cfg.voice.replace('/', '-')}-{_fingerprint(_settings(cfg))}"

@@ -23,6 +23,11 @@ class Config(DataConfig):
     corpus: str = "ljspeech"
 
 
+def recognised(cfg: Config) -> str:
+    """What is read, for the user."""
+    return f"LJSpeech, {METADATA} in {cfg.root}"
+
+
 def read(cfg: Config) -> Iterator[Utterance]:
     """An utterance for every line of the metadata, also where the clip is missing."""
     root = Path(cfg.root)
@@ -40,6 +45,7 @@ def _missing(root: str) -> str:
             if (folder / METADATA).is_file() and (folder / "wavs").is_dir():
                 return f"LJSpeech: {where}; did you mean data.root={folder} ?"
     return (
-        f"LJSpeech: {where}; download {ADDRESS} (2.6 GB), unpack it with `tar -xjf LJSpeech-1.1.tar.bz2`, "
-        "then run `python train.py recipe=ljspeech data.root=LJSpeech-1.1` (or ljspeech_small)"
+        f"LJSpeech: {where}; get it with `python -m tts download ljspeech`, or download {ADDRESS} (2.7 GB) and unpack "
+        "it with `tar -xjf LJSpeech-1.1.tar.bz2`; then run `python train.py recipe=ljspeech data.root=LJSpeech-1.1` "
+        "(or ljspeech_small)"
     )

@@ -1,7 +1,8 @@
 """The cache of prepared clips: one file a clip, named by what it was made from and how.
 
-The name is a hash of the audio file's bytes, the mel contract, the cleaning settings and VERSION, so that a file or a
-setting that changed is never mistaken for the old one, and runs share what they have in common. An entry holds the
+The name is a hash of the audio file's bytes, the part of it that is the clip, the mel contract, the cleaning settings
+and VERSION, so that a file or a setting that changed is never mistaken for the old one, and runs share what they have
+in common. An entry holds the
 wave as int16 and the mel of exactly that wave.
 """
 
@@ -56,6 +57,8 @@ class EntryTask:
     audio: AudioConfig
     trim_db: float
     keep_silence: float
+    start: float = 0.0  # seconds of the file; the clip is the part from here ...
+    end: float = 0.0  # ... to here; 0: to the end
 
 
 class ClipCache:
@@ -70,12 +73,14 @@ class ClipCache:
         self.settings = json.dumps(settings).encode()
         self.index = self._read_index()
 
-    def task(self, audio_path: Path) -> EntryTask:
-        """What is to be done for an audio file, and where its entry is or will be. Raises OSError."""
+    def task(self, audio_path: Path, start: float = 0.0, end: float = 0.0) -> EntryTask:
+        """What is to be done for an audio file or a part of it, and where its entry is or will be. Raises OSError."""
         digest = self._content_hash(audio_path)
-        key = hashlib.sha256(digest.encode() + self.settings).hexdigest()[:32]
+        # A whole file has the name that it had before there were parts.
+        part = json.dumps((float(start), float(end))).encode() if start or end else b""
+        key = hashlib.sha256(digest.encode() + self.settings + part).hexdigest()[:32]
         entry = self.folder / f"{key}.safetensors"
-        return EntryTask(audio_path, entry, self.audio, self.trim_db, self.keep_silence)
+        return EntryTask(audio_path, entry, self.audio, self.trim_db, self.keep_silence, start, end)
 
     def open(self) -> None:
         """Make the folder, and sweep out what killed processes left there.
@@ -126,7 +131,7 @@ def make_entry(task: EntryTask) -> EntryFacts:
         DataError: if the entry cannot be written.
     """
     audio = task.audio
-    recording = read_recording(task.audio_path)
+    recording = read_recording(task.audio_path, task.start, task.end)
     resampled = resample(recording, audio.sample_rate)
     trimmed = trim_silence(resampled, audio.sample_rate, task.trim_db, task.keep_silence)
     recorded_loudness = loudness(trimmed.wave, audio.sample_rate)

@@ -125,7 +125,7 @@ def _jobs(
     for utterance in present:
         try:
             encoded = frontend(utterance.text)
-            task = cache.task(utterance.audio_path)
+            task = cache.task(utterance.audio_path, utterance.start, utterance.end)
         except (TextError, OSError) as error:
             found.left_out.append(LeftOut(utterance.id, str(error)))
             bar.update()
@@ -248,7 +248,8 @@ def _assemble(done: Sequence[Done], recipe: Recipe, frontend: Frontend) -> Prepa
 
 def _clip(item: Done, audio: AudioConfig, held_out: bool) -> Clip:
     """A line of the manifest."""
-    seconds, start = item.facts.n_samples / audio.sample_rate, item.facts.start_sample / audio.sample_rate
+    seconds = item.facts.n_samples / audio.sample_rate
+    start = item.utterance.start + item.facts.start_sample / audio.sample_rate  # in the file
     inside = [
         PhoneTime(phone, *(min(max(time - start, 0.0), seconds) for time in (begin, end)))
         for phone, begin, end in item.utterance.phone_times

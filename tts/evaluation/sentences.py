@@ -158,7 +158,7 @@ def _prepared(run: Path) -> Prepared | None:
 
 def _folder(root: Path, recipe: Recipe, frontend: Frontend, prepared: Prepared | None, n_sentences: int) -> Recordings:
     """Clips cleaned as the voice's own training clips were."""
-    utterances = list(own.read(own.Config(root=str(root))))
+    utterances = [utterance for utterance in own.read(own.Config(root=str(root))) if not utterance.lacks]
     reader = phoneme_frontend(recipe)
     chosen: dict[str, Item] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -171,7 +171,7 @@ def _folder(root: Path, recipe: Recipe, frontend: Frontend, prepared: Prepared |
                 sentence = sentence_of(encoded.words)
                 if sentence in chosen:
                     continue
-                task = cache.task(utterance.audio_path)
+                task = cache.task(utterance.audio_path, utterance.start, utterance.end)
                 make_entry(task)
             except (TTSError, OSError) as error:
                 raise DataError(f"{utterance.id} cannot be used: {error}; remove it from {root}/metadata.csv") from None

@@ -9,6 +9,7 @@ from tts.checkpoint import Kind, build_vocoder, find_trained, load_acoustic, rea
 from tts.data.manifest import Prepared, load_prepared
 from tts.data.matching import texts_and_durations
 from tts.data.prepare import prepare
+from tts.data.preview import preview, set_aside
 from tts.errors import CheckpointError
 from tts.runs import Plan, write_recipe
 from tts.settings import Recipe
@@ -83,9 +84,11 @@ def _prepared(plan: Plan, frontend: Frontend, say: Say) -> Prepared:
         write_recipe(plan.stored, run)
         return prepared
     corpus = importlib.import_module(f"tts.corpora.{recipe.data.corpus}")
-    utterances = list(corpus.read(recipe.data))
+    listed = list(corpus.read(recipe.data))
+    for line in preview(listed, recipe.data.corpus, corpus.recognised(recipe.data)):
+        say(line)
     write_recipe(plan.stored, run)
-    prepared = prepare(recipe, run, utterances, frontend)
+    prepared = prepare(recipe, run, set_aside(listed, run / "data", say), frontend)
     say(f"prepared {len(prepared.clips)} clips, {prepared.hours('train'):.2f} h to train on: {run}/data/report.md")
     fit = texts_and_durations(prepared.clips)
     if fit.advice:
