@@ -5,6 +5,7 @@ import os
 import pickle
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -17,6 +18,7 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 AHEAD = 4  # jobs a process that may wait for it
+IN_ORDER_AHEAD = 32  # and where one that takes long holds up those after it
 
 
 class WorkerDiedError(Exception):
@@ -79,6 +81,46 @@ def unordered(
         raise WorkerDiedError from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def in_order(
+    function: Callable[[Any], Result], jobs: Iterable[tuple[Job, Any]], n_workers: int
+) -> Generator[tuple[Job, Result | None], None, None]:
+    """`function(argument)` for each (job, argument), in processes, in the order of the jobs.
+
+    Where the argument is None there is nothing to do, and None is the result. Only as many jobs are held in memory as
+    keep the processes busy.
+
+    Args:
+        function: of a module's top level.
+
+    Raises:
+        WorkerDiedError: if a process was killed.
+    """
+    pool = ProcessPoolExecutor(
+        n_workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(None, ())
+    )
+    waiting: deque[tuple[Job, Future[Result] | None]] = deque()
+    try:
+        for job, argument in jobs:
+            waiting.append((job, None if argument is None else pool.submit(_call, function, pickle.dumps(argument))))
+            while waiting and (len(waiting) >= IN_ORDER_AHEAD * n_workers or _is_done(waiting[0][1])):
+                yield _taken(waiting.popleft())
+        while waiting:
+            yield _taken(waiting.popleft())
+    except BrokenProcessPool:
+        raise WorkerDiedError from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _is_done(future: Future[Result] | None) -> bool:
+    return future is None or future.done()
+
+
+def _taken(pair: tuple[Job, Future[Result] | None]) -> tuple[Job, Result | None]:
+    job, future = pair
+    return job, None if future is None else future.result()
 
 
 def _call(function: Callable[[Any], Result], packed: bytes) -> Result:

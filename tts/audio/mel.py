@@ -17,6 +17,8 @@ from tts.audio.backend import load_torchaudio
 from tts.errors import ConfigError
 from tts.settings import AudioConfig
 
+SMALLEST_ENERGY = 1e-24  # of a bin, far below any floor: the square root has no gradient at 0
+
 
 def mel_spectrogram(wave: Tensor, audio: AudioConfig) -> Tensor:
     """Natural logarithm of the mel spectrogram, differentiable, on the wave's device.
@@ -102,4 +104,5 @@ def _magnitude(padded: Tensor, audio: AudioConfig) -> Tensor:
         center=False,
         return_complex=True,
     )
-    return stft.abs()
+    # As stft.abs() but for rounding, and twice as fast.
+    return (stft.real.square() + stft.imag.square()).clamp_min(SMALLEST_ENERGY).sqrt()
