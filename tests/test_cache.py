@@ -261,7 +261,8 @@ def test_clips_travel_to_other_processes_unless_their_file_has_changed(recipe, t
         pickle.loads(packed)
 
 
-def test_entries_from_before_a_setting_are_those_of_its_off_value(recipe, tmp_path, corpus):  # noqa: F811
+def test_entries_from_before_a_setting_are_those_of_its_off_value(recipe, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("tts.audio.clean.missing", lambda: "")
     settings = json.loads(ClipCache(AUDIO, recipe.data).settings)
     assert settings == [1, AUDIO.fingerprint, 40.0, 0.05]
     changed = {"max_pause": 0.3, "high_pass": 60.0, "true_peak": -1.0, "reduce_noise": "auto"}

@@ -4,21 +4,21 @@ Shapes: T_wave samples.
 """
 
 import math
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tts.audio.denoise import reduce_noise
+from tts.audio.denoise import NOISY, missing, reduce_noise
 from tts.audio.loudness import change_loudness, loudness
 from tts.audio.silence import Capped, Cut, cap_pauses, noise_floor, trim_silence
+from tts.errors import ConfigError
 from tts.settings import DataConfig
 
 ROLL_OFF = 8  # power with which the high-pass falls: as a Butterworth filter of fourth order, there and back
 RING = 0.5  # seconds of silence in which the high-pass may ring at the ends
-NOISY = -45.0  # dB below the loudest: a floor above this is worth reducing; a quiet room's recordings are below -50
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,16 @@ class Cleaning:
 
     @classmethod
     def of(cls, data: DataConfig) -> "Cleaning":
-        """Those of a recipe."""
-        return cls(**{field.name: getattr(data, field.name) for field in fields(cls)})
+        """Those of a recipe; `auto` leaves noise alone where the library is missing, and the report says so.
+
+        Raises:
+            ConfigError: if noise is to be reduced always, and the library is missing.
+        """
+        settings = cls(**{field.name: getattr(data, field.name) for field in fields(cls)})
+        reason = missing() if settings.reduce_noise != "never" else ""
+        if reason and settings.reduce_noise == "always":
+            raise ConfigError(f"data.reduce_noise=always, but {reason}")
+        return replace(settings, reduce_noise="never") if reason else settings
 
     @property
     def key(self) -> list[Any]:
@@ -65,7 +73,6 @@ def clean(wave: Tensor, sample_rate: int, target_lufs: float, cleaning: Cleaning
 
     Raises:
         AudioError: if there is nothing but silence.
-        ConfigError: if noise is to be reduced and the library for it is missing.
     """
     passed = high_pass(wave, sample_rate, cleaning.high_pass) if cleaning.high_pass else wave
     trimmed = trim_silence(passed, sample_rate, cleaning.trim_db, cleaning.keep_silence)

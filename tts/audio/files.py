@@ -1,6 +1,7 @@
 """Reading and writing of audio files, through libsndfile alone: WAV, FLAC, Ogg and MP3 without any system library."""
 
 import io
+import math
 import struct
 from pathlib import Path
 from typing import NamedTuple
@@ -36,8 +37,8 @@ def read_wave(path: Path, sample_rate: int) -> Tensor:
     return resample(read_recording(path), sample_rate)
 
 
-def read_recording(path: Path) -> Recording:
-    """Read an audio file at its own rate; raises AudioError as `read_wave` does."""
+def read_recording(path: Path, longest: float = math.inf) -> Recording:
+    """Read an audio file at its own rate; raises AudioError as `read_wave` does, and if it lasts over `longest` s."""
     if not path.is_file():
         raise AudioError(f"{path}: there is no such file" if not path.exists() else f"{path} is not a file")
     try:
@@ -48,6 +49,8 @@ def read_recording(path: Path) -> Recording:
                 raise AudioError(f"{path} does not state its length, as streamed files do; encode it again")
             if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
                 raise AudioError(f"{path} claims a rate of {sample_rate} Hz; its header is damaged, export it again")
+            if promised > longest * sample_rate:
+                raise AudioError(f"{path} lasts {promised / sample_rate:.0f} s, more than {longest:.0f}; split it")
             samples = file.read(dtype="float32", always_2d=True)  # (T_wave, channels)
     except (soundfile.LibsndfileError, OSError) as error:
         reason = " ".join(str(getattr(error, "error_string", error)).split()).rstrip(".")

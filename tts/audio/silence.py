@@ -15,7 +15,8 @@ SILENCE_RMS = 1e-4  # -80 dBFS: a clip that is nowhere louder holds the noise of
 TRIM_WINDOW = 0.025  # seconds over which a level is measured
 TRIM_STEP = 0.010  # seconds from one such window to the next
 CROSSFADE = 0.010  # seconds over which both sides of a cut are blended
-FLOOR_QUANTILE = 0.05  # of the windows, quietest first: how loud the room is
+# Of the windows, quietest first: how loud the room is. Speech without a pause still has closures of stops.
+FLOOR_QUANTILE = 0.02
 
 
 class Trimmed(NamedTuple):

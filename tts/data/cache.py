@@ -35,6 +35,7 @@ from tts.errors import DataError
 from tts.settings import AudioConfig, DataConfig
 
 VERSION = 1  # of what is done to a clip; a change here makes every entry anew
+LONGEST = 600.0  # seconds of a file that is read as one clip: an hour at once would take gigabytes
 HASHES = "hashes.bin"
 RUNS = "runs.txt"  # folders of the runs that were prepared from here, a line each
 LOCK = "in_use.lock"
@@ -145,7 +146,7 @@ def make_entry(task: EntryTask) -> EntryFacts:
         DataError: if the entry cannot be written.
     """
     audio = task.audio
-    recording = read_recording(task.audio_path)
+    recording = read_recording(task.audio_path, LONGEST)
     cleaned = clean(resample(recording, audio.sample_rate), audio.sample_rate, audio.loudness, task.cleaning)
     wave = to_int16(cleaned.wave)
     mel = mel_spectrogram(from_int16(wave), audio)

@@ -119,15 +119,14 @@ def _reopened(path: Path, offsets: NDArray[np.int64]) -> LineFile:
     return LineFile(path, offsets)
 
 
-def gone(entries: NDArray[np.bytes_], cache: Path, suffix: str) -> NDArray[np.bytes_]:
+def gone(entries: NDArray[np.bytes_], cache: Path, suffix: str) -> list[str]:
     """Those of the entries that are not in the folder, which is listed once: a million questions would take longer."""
+    names: list[bytes] = entries.tolist()
+    missing = set(names)
     with suppress(OSError), os.scandir(cache) as listing:
-        present = np.array(
-            [file.name[: -len(suffix)].encode() for file in listing if file.name.endswith(suffix)],
-            dtype=f"S{NAME_BYTES}",
-        )
-        return entries[~np.isin(entries, present)]
-    return entries
+        for file in listing:
+            missing.discard(file.name.removesuffix(suffix).encode())
+    return [name.decode() for name in names if name in missing]
 
 
 def checksum(path: Path) -> str:

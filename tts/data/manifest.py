@@ -242,8 +242,8 @@ def load_prepared(run_dir: Path, audio: AudioConfig, text_fingerprint: str) -> P
             f"{folder} was prepared with another text frontend: {fingerprints}; run the stage prepare again"
         )
     missing = gone(lines.columns.entry, lines.cache, SUFFIX)
-    if len(missing):
-        example = lines.cache / (missing[0].decode() + SUFFIX)
+    if missing:
+        example = lines.cache / (missing[0] + SUFFIX)
         raise DataError(f"{len(missing)} prepared clips are gone, e.g. {example}; run the stage prepare again")
     return prepared
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tts.audio.denoise import NOISY, missing
 from tts.data.cache import EntryFacts
 from tts.data.manifest import Clip, Clips, Prepared, numbers, sentence_of, write_text
 from tts.data.matching import Finding, texts_and_durations
@@ -137,8 +138,9 @@ def build_report(found: Found, measured: Measured, prepared: Prepared | None) ->
 
 def _effects(measured: Measured) -> dict[str, dict[str, float]]:
     """What cleaning did; nothing is said of what it did not do."""
+    floors = np.array(measured.noise_floors)
     effects = {
-        "noise_floor": _counts(np.array(measured.noise_floors)),
+        "noise_floor": {**_counts(floors), "noisy": int((floors > NOISY).sum())} if len(floors) else {},
         "noise_reduced": _counts(np.array(measured.noise_reduced)),
         "rumble": _counts(np.array(measured.rumble)),
         "held_back": _counts(np.array(measured.held_back)),
@@ -223,7 +225,11 @@ def _cleaning_lines(cleaning: dict[str, dict[str, float]]) -> list[str]:
         "held_back": "softer than wanted, for their peaks: {clips:.0f} clips, by {median:.1f} to {max:.1f} dB",
         "pauses": "long pauses shortened: {cuts:.0f}, by {seconds:.1f} s in all",
     }
-    return [said[name].format(**effect) for name, effect in cleaning.items()]
+    lines = [said[name].format(**effect) for name, effect in cleaning.items()]
+    if (noisy := cleaning.get("noise_floor", {}).get("noisy", 0)) and "noise_reduced" not in cleaning:
+        way_out = missing() or "data.reduce_noise=auto reduces it"
+        lines.append(f"clips with a noise floor above {NOISY:.0f} dB: {noisy:.0f}, as they are; {way_out}")
+    return lines
 
 
 def _counted(counts: dict[str, int]) -> list[str]:
