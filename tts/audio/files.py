@@ -61,7 +61,10 @@ def read_recording(path: Path, longest: float = math.inf) -> Recording:
         raise AudioError(f"{path} is cut off: {len(samples)} of {promised} samples decode; copy it again")
     if not np.isfinite(samples).all():
         raise AudioError(f"{path} holds samples that are not numbers (NaN or infinite); export it again")
-    return Recording(_within_full_scale(torch.from_numpy(samples.mean(axis=1))), sample_rate)
+    return Recording(
+        _within_full_scale(torch.from_numpy(samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0])),
+        sample_rate,
+    )
 
 
 def resample(recording: Recording, sample_rate: int) -> Tensor:

@@ -74,10 +74,12 @@ def _between(device: torch.device) -> Tensor:
 
 
 def loudness(wave: Tensor, sample_rate: int) -> float:
-    """Integrated loudness of (T_wave,) in LUFS; -inf for digital silence.
+    """Integrated loudness of (T_wave,) in LUFS; -inf for digital silence, and where a sample is not finite.
 
     A clip shorter than a block, or below the absolute gate throughout, is measured as a whole.
     """
+    if not math.isfinite(float(wave.sum())):
+        return -math.inf
     weighted = k_weight(wave.double(), sample_rate)
     block, step = round(BLOCK * sample_rate), round(BLOCK * sample_rate / 4)
     if len(weighted) < block:
