@@ -242,7 +242,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Everything, one after the other, with a line for each."""
     (folder / "tones").mkdir()
     originals = clips(folder / "tones", 12 if arguments.quick else 350)
-    mels = mel_speed(originals, 2 if arguments.quick else 7)
+    mels = mel_speed(originals, 2 if arguments.quick else 15)
     print(f"mels of decoded audio: {mels:.1f} hours a minute a core", flush=True)
     scales = growth(originals, folder)
     once = scales[1]["prepare"]["hours"]

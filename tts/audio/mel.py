@@ -109,4 +109,5 @@ def _spectrogram(padded: Tensor, audio: AudioConfig) -> Tensor:
     )
     heard = stft[:, : int(audio.f_max * audio.n_fft / audio.sample_rate) + 1]
     # As abs() ** power but for rounding, and twice as fast.
-    return (heard.real.square() + heard.imag.square()).clamp_min(SMALLEST_ENERGY) ** (audio.power / 2)
+    energy = torch.addcmul(heard.real.square(), heard.imag, heard.imag)
+    return energy.clamp_min(SMALLEST_ENERGY) ** (audio.power / 2)

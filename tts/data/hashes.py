@@ -5,6 +5,7 @@ as good as none, and of what two processes write at once some may be lost.
 """
 
 import hashlib
+import os
 import zlib
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class ContentHashes:
     def of(self, audio_path: Path) -> str:
         """Forty hex digits of a file's content. Raises OSError."""
         status = audio_path.stat()
-        seen = f"{audio_path.resolve()}|{status.st_size}|{status.st_mtime_ns}".encode()
+        seen = f"{os.path.realpath(audio_path)}|{status.st_size}|{status.st_mtime_ns}".encode()
         key = hashlib.blake2b(seen, digest_size=KEY_BYTES).digest()
         digest = self.new.get(key) or self._find(key)
         if digest is None:

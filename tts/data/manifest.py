@@ -207,7 +207,7 @@ def save_prepared(prepared: Prepared, lines: Iterable[bytes], run_dir: Path) -> 
 
 def line_of(clip: Clip) -> bytes:
     """A clip as it stands in the manifest."""
-    return (json.dumps({**asdict(clip), "cache_file": str(clip.cache_file)}) + "\n").encode()
+    return (json.dumps({**vars(clip), "cache_file": str(clip.cache_file)}) + "\n").encode()
 
 
 def load_prepared(run_dir: Path, audio: AudioConfig, text_fingerprint: str) -> Prepared:
