@@ -16,7 +16,7 @@ from tts.alignment import AlignmentHealth
 from tts.checkpoint import read_facts
 from tts.cli import main
 from tts.config import load_recipe
-from tts.data.manifest import Clip, FramesPerSymbol, Prepared
+from tts.data.manifest import Clip, Clips, FramesPerSymbol, Prepared
 from tts.data.matching import texts_and_durations
 from tts.errors import ConfigError
 from tts.settings import AcousticStage, AudioConfig
@@ -335,7 +335,7 @@ def test_too_little_speech_is_said(clips):
 
 
 def prepared_of(clips):
-    return Prepared(AUDIO, ("_",), clips, torch.zeros(80), torch.ones(80), FramesPerSymbol(1, 1, 1, 1), "")
+    return Prepared(AUDIO, ("_",), Clips.of(clips), torch.zeros(80), torch.ones(80), FramesPerSymbol(1, 1, 1, 1), "")
 
 
 def test_a_healthy_corpus_gets_figures_instead_of_causes(clips):

@@ -21,7 +21,17 @@ LEVELS = [
     {"decoding"},
     {"synthesis"},
     {"training", "evaluation", "server"},
-    {"arguments", "cli", "cli_dictate", "cli_download", "cli_evaluation", "cli_fetch", "cli_text", "cli_voice"},
+    {
+        "arguments",
+        "cli",
+        "cli_cache",
+        "cli_dictate",
+        "cli_download",
+        "cli_evaluation",
+        "cli_fetch",
+        "cli_text",
+        "cli_voice",
+    },
     {"__main__"},
 ]
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}

@@ -14,8 +14,8 @@ import pytest
 import soundfile
 import torch
 
-from tts.audio.clean import loudness
 from tts.audio.files import write_wave
+from tts.audio.loudness import loudness
 from tts.errors import ConfigError, DataError
 from tts.evaluation.listening import (
     answer_of,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tts.data.manifest import Clip, FramesPerSymbol, Prepared
+from tts.data.manifest import Clip, Clips, FramesPerSymbol, Prepared
 from tts.errors import CheckpointError
 from tts.evaluation import phone_recognizer, phone_training
 from tts.evaluation.measures import Take, Text, estimate
@@ -88,7 +88,9 @@ def prepared(folder, n_clips=12):
             )
         )
     mean, std = torch.full((AUDIO.n_mels,), -1.0), torch.full((AUDIO.n_mels,), 2.0)
-    return Prepared(AUDIO, frontend.symbols, clips, mean, std, FramesPerSymbol(1, 1, 1, 1), frontend.fingerprint)
+    return Prepared(
+        AUDIO, frontend.symbols, Clips.of(clips), mean, std, FramesPerSymbol(1, 1, 1, 1), frontend.fingerprint
+    )
 
 
 def test_the_table_is_arpabet_without_stress():

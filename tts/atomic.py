@@ -3,7 +3,11 @@
 import errno
 import os
 import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from tts.errors import ConfigError
 
@@ -20,14 +24,42 @@ WAY_OUT = {
 }
 
 
+STALE_SECONDS = 3600  # a temporary file this old was left by a process that was killed
+
+
 def write_atomically(path: Path, content: bytes | memoryview) -> None:
     """Write a file that appears whole or not at all, through a temporary one beside it. Raises OSError."""
-    temporary = path.with_name(f".{path.name[:64]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = _temporary(path)
     try:
         temporary.write_bytes(content)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
+    """A file to write piece by piece, which appears whole when all went well, or not at all. Raises OSError."""
+    temporary = _temporary(path)
+    try:
+        with temporary.open("wb") as file:
+            yield file
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in a folder. Raises OSError."""
+    for left in folder.glob(".*.tmp"):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > STALE_SECONDS:
+                left.unlink()
+
+
+def _temporary(path: Path) -> Path:
+    """A name beside it that no other process uses."""
+    return path.with_name(f".{path.name[:64]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
 def write_failure(path: Path, error: OSError) -> str:

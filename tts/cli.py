@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tts.arguments import check_device, complain, number, progress_line, say, take, true_or_false, whole_number
 from tts.atomic import check_writable, write_atomically
+from tts.cli_cache import cache
 from tts.cli_dictate import dictate
 from tts.cli_download import download
 from tts.cli_evaluation import evaluate, listen, phones, plot
@@ -21,7 +22,7 @@ from tts.cli_fetch import fetch_data
 from tts.cli_text import explain
 from tts.cli_voice import export, info
 from tts.errors import ConfigError, TTSError, nearest
-from tts.settings import check_rate
+from tts.settings import Share, check_rate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,6 +51,10 @@ A recipe is a file in recipes/ (or a path), made of parts from configs/. Any key
   trainer.acoustic.max_steps=50000  trainer.vocoder.max_minutes=600
   trainer.vocoder.spoken=8      held-out clips that validation copies, to measure and to hear, spoken_seconds=1 of each
   trainer.gta.max_unaligned=0.2  more clips whose attention is not aligned are an error; default half of them
+  shard=3/16                    only prepare, and only this machine's share: the third of sixteen. Machines that share
+                                data.cache prepare a corpus together; a run without shard then finds all clips there
+  data.max_pause=0.5 data.high_pass=60 data.true_peak=-1 data.reduce_noise=auto  more cleaning of the clips, all off
+                                by default: recipes/ and RUN/recipe.yaml say what each does
   trainer.acoustic.align_by=3000  if attention is not aligned by then, training says why and helps, once; 0: never
   trainer.acoustic.join=0.3 trainer.acoustic.cut=0.5  shares of clips joined to longer ones, cut at their pauses
   init_from=runs/ljspeech       start from the weights of this voice, or of one *.safetensors file: to make a voice of
@@ -105,6 +110,7 @@ Text to speech you train yourself.
   tts plot        losses, alignment and failures of a training as pictures
   tts phones      train the phone recogniser that evaluate listens with
   tts download    a corpus, where its licence allows it, checked and unpacked
+  tts cache       what is in the cache of prepared clips, whether it is whole, and making room in it
   tts fetch-data  download NLTK's tagger, after asking; it helps to read words that are said in two ways
   tts explain     how a text is read: classes, rules, phones, and what is guessed
   tts export      make a voice to give away from a run
@@ -152,6 +158,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "listen": listen,
         "plot": plot,
         "phones": phones,
+        "cache": cache,
         "fetch-data": fetch_data,
         "download": download,
         "explain": explain,
@@ -184,12 +191,13 @@ def train(arguments: Sequence[str]) -> int:
     if not arguments:
         list_recipes()
         return 0
-    options, overrides = take(arguments, ("recipe", "run"))
+    options, overrides = take(arguments, ("recipe", "run", "shard"))
     if "recipe" not in options:
         raise ConfigError("which recipe? python train.py recipe=NAME; `python train.py` lists them")
     from tts.runs import plan_run
 
-    plan = plan_run(options["recipe"], overrides, options.get("run", ""))
+    share = Share.parse(options["shard"]) if "shard" in options else None
+    plan = plan_run(options["recipe"], overrides, options.get("run", ""))._replace(share=share)
     say(f"{'going on with' if plan.resumed else 'run'} {plan.run}; watch with: tensorboard --logdir {plan.run.parent}")
     from tts.training.pipeline import carry_out
 

@@ -13,7 +13,7 @@ from tts.atomic import write_atomically
 from tts.checkpoint import VOICE_FILE
 from tts.config import differences, load_recipe, recipe_from_yaml, to_yaml, yaml_files
 from tts.errors import ConfigError
-from tts.settings import STAGES, Recipe
+from tts.settings import STAGES, Recipe, Share
 
 RUNS = Path("runs")
 # What each half is made of; once it has been trained, these keys are what they are.
@@ -32,6 +32,7 @@ class Plan(NamedTuple):
     run: Path
     resumed: bool
     stored: Recipe  # what recipe.yaml shall say: all stages of the recipe, also where this command asks for fewer
+    share: Share | None = None  # prepare this much of the corpus, and do nothing else
 
 
 def plan_run(name: str, overrides: Sequence[str], run: str = "") -> Plan:

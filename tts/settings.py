@@ -7,7 +7,7 @@ here is what belongs to no single component. No torch here: recipes can be liste
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from tts.errors import ConfigError
 
@@ -110,6 +110,11 @@ class DataConfig:
     allow_missing: bool = False  # go on when clips that the metadata lists are not there
     trim_db: float = 40.0  # what lies this far below the peak level counts as silence at the ends
     keep_silence: float = 0.05  # seconds kept at each end
+    max_pause: float = 0.0  # seconds that a pause inside a clip lasts at most, the rest is cut out of it; 0: any
+    high_pass: float = 0.0  # Hz; rumble below and direct current are taken out; 0: left as they are
+    true_peak: float = 0.0  # dBTP that no clip exceeds between samples either, e.g. -1; 0: samples alone are looked at
+    # auto: of clips whose quietest parts are loud; by the library noisereduce (pip install 'tts[clean]').
+    reduce_noise: Literal["never", "auto", "always"] = "never"
     min_seconds: float = 0.3  # shorter clips are left out
     max_seconds: float = 15.0  # longer clips are left out
     max_bad_share: float = 0.05  # above this share of unusable clips, preparing fails
@@ -119,8 +124,25 @@ class DataConfig:
         require(self.held_out >= 1, "held_out must be at least 1")
         require(self.workers >= 0, "workers must not be negative; 0 is one per core")
         require(self.trim_db > 0 and self.keep_silence >= 0, "trim_db must be positive, keep_silence not negative")
+        require(self.max_pause >= 0 and self.high_pass >= 0, "max_pause and high_pass must not be negative; 0 is off")
+        require(self.true_peak <= 0, "true_peak is a limit below full scale, e.g. -1; 0 is off")
         require(0 <= self.max_bad_share <= 1, "max_bad_share is a share between 0 and 1")
         require(0 < self.min_seconds < self.max_seconds, "0 < min_seconds < max_seconds must hold")
+
+
+class Share(NamedTuple):
+    """One machine's part of a corpus that several prepare: every `of`-th clip, from `number` on."""
+
+    number: int  # from 1
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Share":
+        """`3/16`. Raises ConfigError."""
+        number, slash, of = text.partition("/")
+        right = bool(slash) and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)
+        require(right, f"shard={text}: the number of this machine and how many there are, e.g. shard=3/16")
+        return cls(int(number), int(of))
 
 
 Planned = TypeVar("Planned")

@@ -1,153 +1,114 @@
-"""What every clip is put through before a model sees it: silence trimmed at the ends, loudness made the same.
+"""What every clip is put through before a model sees it: rumble and noise out, silence trimmed, loudness made the same.
 
-Loudness is that of ITU-R BS.1770-4: K-weighted, in blocks of 400 ms, gated.
+Shapes: T_wave samples.
 """
 
 import math
-from functools import lru_cache
-from typing import NamedTuple
+from dataclasses import astuple, dataclass, fields, replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from tts.errors import AudioError
+from tts.audio.denoise import NOISY, missing, reduce_noise
+from tts.audio.loudness import change_loudness, loudness
+from tts.audio.silence import Capped, Cut, cap_pauses, noise_floor, trim_silence
+from tts.errors import ConfigError
+from tts.settings import DataConfig
 
-SILENCE_RMS = 1e-4  # -80 dBFS: a clip that is nowhere louder holds the noise of a converter at most
-PEAK_LIMIT = 0.99
-TRIM_WINDOW = 0.025  # seconds over which a level is measured
-TRIM_STEP = 0.010  # seconds from one such window to the next
-BLOCK = 0.4  # seconds of a loudness block; successive ones overlap by 3/4
-ABSOLUTE_GATE = -70.0  # LUFS
-RELATIVE_GATE = -10.0  # LU
+ROLL_OFF = 8  # power with which the high-pass falls: as a Butterworth filter of fourth order, there and back
+RING = 0.5  # seconds of silence in which the high-pass may ring at the ends
 
 
-class Trimmed(NamedTuple):
-    """What is left of a clip, and where that began."""
+@dataclass(frozen=True)
+class Cleaning:
+    """The settings of cleaning. Those that are off are not part of `key`, so that new ones leave old entries valid."""
+
+    trim_db: float
+    keep_silence: float
+    high_pass: float = 0.0
+    max_pause: float = 0.0
+    true_peak: float = 0.0
+    reduce_noise: str = "never"
+
+    @classmethod
+    def of(cls, data: DataConfig) -> "Cleaning":
+        """Those of a recipe; `auto` leaves noise alone where the library is missing, and the report says so.
+
+        Raises:
+            ConfigError: if noise is to be reduced always, and the library is missing.
+        """
+        settings = cls(**{field.name: getattr(data, field.name) for field in fields(cls)})
+        reason = missing() if settings.reduce_noise != "never" else ""
+        if reason and settings.reduce_noise == "always":
+            raise ConfigError(f"data.reduce_noise=always, but {reason}")
+        return replace(settings, reduce_noise="never") if reason else settings
+
+    @property
+    def key(self) -> list[Any]:
+        """All that changes what comes out."""
+        always, extra = [float(self.trim_db), float(self.keep_silence)], astuple(self)[2:]
+        off = [field.default for field in fields(self)[2:]]
+        names = [field.name for field in fields(self)[2:]]
+        on = {name: value for name, value, none in zip(names, extra, off, strict=True) if value != none}
+        return [*always, on] if on else always
+
+
+class Cleaned(NamedTuple):
+    """A clip as models see it, and what was done."""
 
     wave: Tensor  # (T_wave,)
-    start_sample: int
+    start_sample: int  # of the whole
+    cuts: tuple[Cut, ...]  # in samples from there
+    loudness: float  # LUFS, before it was changed
+    noise_floor: float  # dB below the loudest, before noise was reduced
+    noise_reduced: float  # dB by which the floor fell; 0: noise was left as it is
+    rumble: float  # dB of what the high-pass took away, against all that was there
+    held_back: float  # dB that the clip is softer than wanted, for its peaks
 
 
-class Biquad(NamedTuple):
-    """Coefficients of a second-order filter, normalised so that a[0] = 1."""
-
-    b: tuple[float, float, float]
-    a: tuple[float, float, float]
-
-
-def trim_silence(wave: Tensor, sample_rate: int, top_db: float, keep_seconds: float) -> Trimmed:
-    """Cut silence at both ends.
-
-    Args:
-        wave: (T_wave,) float in [-1, 1].
-        top_db: what lies this far below the loudest 25 ms counts as silence.
-        keep_seconds: of silence kept at each end, where there is so much.
+def clean(wave: Tensor, sample_rate: int, target_lufs: float, cleaning: Cleaning) -> Cleaned:
+    """All of it. wave: (T_wave,) float in [-1, 1].
 
     Raises:
-        AudioError: if nothing is left.
+        AudioError: if there is nothing but silence.
     """
-    if wave.numel() == 0:
-        raise AudioError("there are no samples")
-    window, step = max(1, round(TRIM_WINDOW * sample_rate)), max(1, round(TRIM_STEP * sample_rate))
-    padded = torch.nn.functional.pad(wave, (0, max(0, window - len(wave)) + step))
-    rms = padded.unfold(0, window, step).square().mean(dim=1).sqrt()  # (n_windows,)
-    loudest = float(rms.max())
-    if loudest < SILENCE_RMS:
-        raise AudioError("there is nothing but silence")
-    loud = (rms >= loudest * 10 ** (-top_db / 20)).nonzero()
-    keep = round(keep_seconds * sample_rate)
-    start = max(0, int(loud[0]) * step - keep)
-    end = min(len(wave), int(loud[-1]) * step + window + keep)
-    return Trimmed(wave[start:end], start)
+    passed = high_pass(wave, sample_rate, cleaning.high_pass) if cleaning.high_pass else wave
+    trimmed = trim_silence(passed, sample_rate, cleaning.trim_db, cleaning.keep_silence)
+    floor = noise_floor(trimmed.wave, sample_rate)
+    noisy = cleaning.reduce_noise == "always" or (cleaning.reduce_noise == "auto" and floor > NOISY)
+    quiet = reduce_noise(passed, sample_rate) if noisy else passed
+    if noisy:  # silence ends elsewhere where noise no longer fills it
+        trimmed = trim_silence(quiet, sample_rate, cleaning.trim_db, cleaning.keep_silence)
+    fallen = floor - noise_floor(trimmed.wave, sample_rate) if noisy else 0.0
+    spoken, cuts = Capped(trimmed.wave, ())
+    if cleaning.max_pause:
+        spoken, cuts = cap_pauses(spoken, sample_rate, cleaning.trim_db, cleaning.max_pause)
+    measured = loudness(spoken, sample_rate)
+    levelled = change_loudness(spoken, measured, target_lufs, cleaning.true_peak)
+    gain = 20 * math.log10(float(levelled.abs().max()) / float(spoken.abs().max()))
+    rumble = _share_db(wave - passed, wave) if cleaning.high_pass else -math.inf
+    held_back = max(0.0, target_lufs - measured - gain)
+    return Cleaned(levelled, trimmed.start_sample, cuts, measured, floor, fallen, rumble, held_back)
 
 
-def normalize_loudness(wave: Tensor, sample_rate: int, target_lufs: float) -> Tensor:
-    """Bring (T_wave,) to a loudness; what would then exceed 0.99 is scaled down as a whole, and so stays softer.
-
-    Raises:
-        AudioError: if the wave is silent.
-    """
-    return change_loudness(wave, loudness(wave, sample_rate), target_lufs)
-
-
-def change_loudness(wave: Tensor, measured_lufs: float, target_lufs: float) -> Tensor:
-    """`normalize_loudness` for a wave whose loudness is known."""
-    if math.isinf(measured_lufs):
-        raise AudioError("there is nothing but silence")
-    louder: Tensor = wave * 10 ** ((target_lufs - measured_lufs) / 20)
-    return louder * min(1.0, PEAK_LIMIT / float(louder.abs().max()))
-
-
-def loudness(wave: Tensor, sample_rate: int) -> float:
-    """Integrated loudness of (T_wave,) in LUFS; -inf for digital silence.
-
-    A clip shorter than a block, or below the absolute gate throughout, is measured as a whole.
-    """
-    weighted = k_weight(wave.double(), sample_rate)
-    block, step = round(BLOCK * sample_rate), round(BLOCK * sample_rate / 4)
-    if len(weighted) < block:
-        return _lufs(weighted.square().mean())
-    energy = weighted.square().unfold(0, block, step).mean(dim=1)  # (n_blocks,)
-    audible = energy[energy > _energy(ABSOLUTE_GATE)]
-    if len(audible) == 0:
-        return _lufs(energy.mean())
-    gate = float(audible.mean()) * 10 ** (RELATIVE_GATE / 10)
-    return _lufs(audible[audible > gate].mean())
-
-
-def k_weight(wave: Tensor, sample_rate: int) -> Tensor:
-    """(T_wave,) float64 through the two filters of BS.1770, applied in the frequency domain.
-
-    Exact but for rounding: the impulse response has long died away within the half second of zeros that follows.
-    """
-    size = 1 << (len(wave) + sample_rate // 2 - 1).bit_length()
-    weighted: Tensor = torch.fft.irfft(torch.fft.rfft(wave, size) * _k_response(size, sample_rate), size)[: len(wave)]
-    return weighted
-
-
-@lru_cache(maxsize=8)
-def _k_response(size: int, sample_rate: int) -> Tensor:
-    """(size // 2 + 1,) complex128, what both filters do to each frequency; most clips share a size."""
-    delay = torch.exp(-2j * math.pi * torch.arange(size // 2 + 1, dtype=torch.float64) / size)  # z ** -1
-    response = torch.ones_like(delay)
-    for (b0, b1, b2), (a0, a1, a2) in (shelf_filter(sample_rate), highpass_filter(sample_rate)):
-        response = response * (b0 + b1 * delay + b2 * delay**2) / (a0 + a1 * delay + a2 * delay**2)
-    return response
-
-
-def shelf_filter(sample_rate: int) -> Biquad:
-    """The first filter of BS.1770, a model of the head, at any rate.
-
-    The standard prints coefficients for 48 kHz only; these are the analogue parameters behind them (De Man 2014,
-    "Evaluation of implementations of the EBU R128 loudness measurement").
-    """
-    k = math.tan(math.pi * 1681.974450955533 / sample_rate)
-    q = 0.7071752369554196
-    high = 10 ** (3.999843853973347 / 20)
-    band = high**0.4996667741545416
-    a0 = 1 + k / q + k * k
-    return Biquad(
-        ((high + band * k / q + k * k) / a0, 2 * (k * k - high) / a0, (high - band * k / q + k * k) / a0),
-        (1.0, 2 * (k * k - 1) / a0, (1 - k / q + k * k) / a0),
-    )
-
-
-def highpass_filter(sample_rate: int) -> Biquad:
-    """The second filter of BS.1770, at any rate; sources as for `shelf_filter`."""
-    k = math.tan(math.pi * 38.13547087602444 / sample_rate)
-    q = 0.5003270373238773
-    a0 = 1 + k / q + k * k
-    return Biquad((1.0, -2.0, 1.0), (1.0, 2 * (k * k - 1) / a0, (1 - k / q + k * k) / a0))
+def high_pass(wave: Tensor, sample_rate: int, cutoff: float) -> Tensor:
+    """(T_wave,) without its direct current and with what lies below `cutoff` Hz turned down, in no phase moved."""
+    size = len(wave) + round(RING * sample_rate)
+    hertz = torch.arange(size // 2 + 1) * (sample_rate / size)
+    response = 1 / (1 + (cutoff / hertz.clamp_min(1e-9)) ** ROLL_OFF)  # at 0 Hz: nothing is left
+    # The mean is taken out first: it would make a step at the ends, where silence follows.
+    spectrum = torch.fft.rfft(F.pad(wave - wave.mean(), (0, size - len(wave))))
+    passed: Tensor = torch.fft.irfft(spectrum * response, size)[: len(wave)]
+    return passed
 
 
 def clipping_share(wave: Tensor) -> float:
     """Share of samples that stand at full scale. Measure before resampling, which moves them off it."""
-    return float((wave.abs() >= 0.999).float().mean())
+    return int(torch.count_nonzero(wave.abs() >= 0.999)) / len(wave)
 
 
-def _lufs(energy: Tensor) -> float:
-    return -0.691 + 10 * math.log10(float(energy)) if float(energy) > 0 else -math.inf
-
-
-def _energy(lufs: float) -> float:
-    return float(10 ** ((lufs + 0.691) / 10))
+def _share_db(part: Tensor, whole: Tensor) -> float:
+    energy = float(part.square().sum() / whole.square().sum().clamp_min(1e-20))
+    return 10 * math.log10(energy) if energy > 0 else -math.inf

@@ -1,6 +1,7 @@
 """Reading and writing of audio files, through libsndfile alone: WAV, FLAC, Ogg and MP3 without any system library."""
 
 import io
+import math
 import struct
 from pathlib import Path
 from typing import NamedTuple
@@ -37,12 +38,13 @@ def read_wave(path: Path, sample_rate: int) -> Tensor:
     return resample(read_recording(path), sample_rate)
 
 
-def read_recording(path: Path, start: float = 0.0, end: float = 0.0) -> Recording:
+def read_recording(path: Path, start: float = 0.0, end: float = 0.0, longest: float = math.inf) -> Recording:
     """Read an audio file at its own rate, or only a part of it; raises AudioError as `read_wave` does.
 
     Args:
         path: see above.
         start, end: seconds; an `end` of 0 is that of the file.
+        longest: seconds; what lasts longer is an AudioError too.
     """
     if not path.is_file():
         raise AudioError(f"{path}: there is no such file" if not path.exists() else f"{path} is not a file")
@@ -55,6 +57,8 @@ def read_recording(path: Path, start: float = 0.0, end: float = 0.0) -> Recordin
             if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
                 raise AudioError(f"{path} claims a rate of {sample_rate} Hz; its header is damaged, export it again")
             part = _part(path, file, start, end)
+            if len(part) > longest * sample_rate:
+                raise AudioError(f"{path} lasts {len(part) / sample_rate:.0f} s, more than {longest:.0f}; split it")
             if part.start:
                 file.seek(part.start)
             samples = file.read(len(part), dtype="float32", always_2d=True)  # (T_wave, channels)
@@ -68,7 +72,10 @@ def read_recording(path: Path, start: float = 0.0, end: float = 0.0) -> Recordin
         raise AudioError(f"{path} is cut off: {decoded} of {promised} samples decode; copy it again")
     if not np.isfinite(samples).all():
         raise AudioError(f"{path} holds samples that are not numbers (NaN or infinite); export it again")
-    return Recording(_within_full_scale(torch.from_numpy(samples.mean(axis=1))), sample_rate)
+    return Recording(
+        _within_full_scale(torch.from_numpy(samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0])),
+        sample_rate,
+    )
 
 
 def seconds_of(path: Path) -> float | None:

@@ -17,6 +17,8 @@ from tts.audio.backend import load_torchaudio
 from tts.errors import ConfigError
 from tts.settings import AudioConfig
 
+SMALLEST_ENERGY = 1e-24  # of a bin, far below any floor: the square root has no gradient at 0
+
 
 def mel_spectrogram(wave: Tensor, audio: AudioConfig) -> Tensor:
     """Natural logarithm of the mel spectrogram, differentiable, on the wave's device.
@@ -31,8 +33,8 @@ def mel_spectrogram(wave: Tensor, audio: AudioConfig) -> Tensor:
         return mel_spectrogram(wave[None], audio)[0]
     assert wave.shape[1] > 0, "an empty wave has no mel"
     with torch.autocast(wave.device.type, enabled=False):
-        spectrogram = _magnitude(_padded(wave.float(), audio), audio) ** audio.power  # (B, n_fft // 2 + 1, n_frames)
-        mel = mel_filters(audio).to(wave.device).T @ spectrogram
+        spectrogram = _spectrogram(_padded(wave.float(), audio), audio)  # (B, n_heard, n_frames)
+        mel = mel_filters(audio)[: spectrogram.shape[1]].to(wave.device).T @ spectrogram
         return mel.clamp_min(audio.log_floor).log()
 
 
@@ -91,8 +93,11 @@ def _padded(wave: Tensor, audio: AudioConfig) -> Tensor:
     return padded[:, : whole + 2 * reach]
 
 
-def _magnitude(padded: Tensor, audio: AudioConfig) -> Tensor:
-    """(B, n_fft // 2 + 1, n_frames) magnitudes of the short-time Fourier transform."""
+def _spectrogram(padded: Tensor, audio: AudioConfig) -> Tensor:
+    """(B, n_heard, n_frames) magnitudes of the short-time Fourier transform, to the power of the mel contract.
+
+    Of the n_fft // 2 + 1 bins only those up to f_max: no filter hears the others.
+    """
     stft = torch.stft(
         padded,
         audio.n_fft,
@@ -102,4 +107,7 @@ def _magnitude(padded: Tensor, audio: AudioConfig) -> Tensor:
         center=False,
         return_complex=True,
     )
-    return stft.abs()
+    heard = stft[:, : int(audio.f_max * audio.n_fft / audio.sample_rate) + 1]
+    # As abs() ** power but for rounding, and twice as fast.
+    energy = torch.addcmul(heard.real.square(), heard.imag, heard.imag)
+    return energy.clamp_min(SMALLEST_ENERGY) ** (audio.power / 2)

@@ -4,14 +4,20 @@ The name is a hash of the audio file's bytes, the part of it that is the clip, t
 and VERSION, so that a file or a setting that changed is never mistaken for the old one, and runs share what they have
 in common. An entry holds the
 wave as int16 and the mel of exactly that wave.
+
+Beside the entries lie the content hashes of audio files and a list of the runs that use them; who prepares holds a
+lock that keeps `tts cache gc` from removing what is about to be used.
 """
 
+import errno
+import fcntl
 import hashlib
 import json
-import time
+import math
+import os
 import zlib
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,16 +26,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from tts.atomic import write_atomically, write_failure
-from tts.audio.clean import change_loudness, clipping_share, loudness, trim_silence
+from tts.atomic import sweep, write_atomically, write_failure
+from tts.audio.clean import Cleaning, clean, clipping_share
 from tts.audio.files import from_int16, read_recording, resample, to_int16
 from tts.audio.mel import mel_spectrogram
+from tts.audio.silence import Cut
+from tts.data.hashes import ContentHashes
 from tts.errors import DataError
 from tts.settings import AudioConfig, DataConfig
 
 VERSION = 1  # of what is done to a clip; a change here makes every entry anew
-INDEX = "index.json"
-STALE_SECONDS = 3600  # a temporary file this old was left by a process that was killed
+LONGEST = 600.0  # seconds of a file that is read as one clip: an hour at once would take gigabytes
+HASHES = "hashes.bin"
+RUNS = "runs.txt"  # folders of the runs that were prepared from here, a line each
+LOCK = "in_use.lock"
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,12 @@ class EntryFacts:
     # Sums over the frames of the mel and of its square, per bin: the corpus' mean and deviation without reading mels.
     mel_sum: tuple[float, ...]
     mel_square_sum: tuple[float, ...]
+    # Those that follow are not known of entries that were made before they were measured.
+    cuts: tuple[Cut, ...] = ()  # taken out of pauses, from start_sample on
+    noise_floor: float | None = None  # dB below the loudest, as recorded
+    noise_reduced: float = 0.0  # dB
+    rumble: float | None = None  # dB of what the high-pass took away; None: nothing
+    held_back: float = 0.0  # dB softer than wanted, for the peaks
 
 
 @dataclass(frozen=True)
@@ -55,8 +71,7 @@ class EntryTask:
     audio_path: Path
     entry: Path
     audio: AudioConfig
-    trim_db: float
-    keep_silence: float
+    cleaning: Cleaning
     start: float = 0.0  # seconds of the file; the clip is the part from here ...
     end: float = 0.0  # ... to here; 0: to the end
 
@@ -67,60 +82,65 @@ class ClipCache:
     def __init__(self, audio: AudioConfig, data: DataConfig):
         self.folder = Path(data.cache).resolve()
         self.audio = audio
-        self.trim_db = data.trim_db
-        self.keep_silence = data.keep_silence
-        settings = (VERSION, audio.fingerprint, float(data.trim_db), float(data.keep_silence))
-        self.settings = json.dumps(settings).encode()
-        self.index = self._read_index()
+        self.cleaning = Cleaning.of(data)
+        self.settings = json.dumps([VERSION, audio.fingerprint, *self.cleaning.key]).encode()
+        self.hashes = ContentHashes(self.folder / HASHES)
 
     def task(self, audio_path: Path, start: float = 0.0, end: float = 0.0) -> EntryTask:
         """What is to be done for an audio file or a part of it, and where its entry is or will be. Raises OSError."""
-        digest = self._content_hash(audio_path)
         # A whole file has the name that it had before there were parts.
         part = json.dumps((float(start), float(end))).encode() if start or end else b""
-        key = hashlib.sha256(digest.encode() + self.settings + part).hexdigest()[:32]
-        entry = self.folder / f"{key}.safetensors"
-        return EntryTask(audio_path, entry, self.audio, self.trim_db, self.keep_silence, start, end)
+        key = hashlib.sha256(self.hashes.of(audio_path).encode() + self.settings + part).hexdigest()[:32]
+        return EntryTask(audio_path, self.folder / f"{key}.safetensors", self.audio, self.cleaning, start, end)
 
-    def open(self) -> None:
-        """Make the folder, and sweep out what killed processes left there.
+    @contextmanager
+    def opened(self, run_dir: Path) -> Iterator[None]:
+        """Make the folder, sweep out what killed processes left there, and keep entries from being removed meanwhile.
+
+        Args:
+            run_dir: whose clips they are going to be.
 
         Raises:
             DataError: if there is no writing to it.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for left in self.folder.glob(".*.tmp"):
-                with suppress(FileNotFoundError):
-                    if time.time() - left.stat().st_mtime > STALE_SECONDS:
-                        left.unlink()
+            sweep(self.folder)
+            with locked(self.folder, fcntl.LOCK_SH):
+                _note_run(self.folder / RUNS, run_dir)
+                try:
+                    yield
+                finally:
+                    self.hashes.save()
         except OSError as error:
             raise DataError(write_failure(self.folder, error)) from None
 
-    def save_index(self) -> None:
-        """Write down the content hashes, with those that other runs have added since."""
+
+@contextmanager
+def locked(folder: Path, how: int) -> Iterator[None]:
+    """Hold the lock of a cache: LOCK_SH while entries are made or used, LOCK_EX to remove some.
+
+    Raises:
+        BlockingIOError: if `how` has LOCK_NB and somebody else holds it.
+        OSError: if the folder cannot be written to.
+    """
+    with (folder / LOCK).open("a") as file:  # closing it lets go, and so does being killed
         try:
-            write_atomically(self.folder / INDEX, json.dumps({**self._read_index(), **self.index}).encode())
+            fcntl.flock(file, how)
         except OSError as error:
-            raise DataError(write_failure(self.folder / INDEX, error)) from None
+            # A file system without locks: preparing goes on, and nothing can be removed.
+            if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP) or how & fcntl.LOCK_EX:
+                raise
+        yield
 
-    def _content_hash(self, audio_path: Path) -> str:
-        """Hash of a file's bytes, without reading them where path, size and time of change are as they were."""
-        status = audio_path.stat()
-        name, seen = str(audio_path.resolve()), [status.st_size, status.st_mtime_ns]
-        known = self.index.get(name)
-        if known is None or known[:2] != seen:
-            known = self.index[name] = [*seen, hashlib.blake2b(audio_path.read_bytes(), digest_size=20).hexdigest()]
-        return str(known[2])
 
-    def _read_index(self) -> dict[str, list[Any]]:
-        """The index only saves time: one that cannot be read is as good as none."""
-        try:
-            index = json.loads((self.folder / INDEX).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        whole = isinstance(index, dict) and all(isinstance(v, list) and len(v) == 3 for v in index.values())
-        return index if whole else {}
+def _note_run(path: Path, run_dir: Path) -> None:
+    """Add a run to the list, unless it is there. A line is appended in one go, also where another process does so."""
+    line = f"{run_dir.resolve()}\n"
+    with path.open("a+", encoding="utf-8") as file:
+        file.seek(0)
+        if line not in file:
+            os.write(file.fileno(), line.encode())
 
 
 def make_entry(task: EntryTask) -> EntryFacts:
@@ -131,32 +151,40 @@ def make_entry(task: EntryTask) -> EntryFacts:
         DataError: if the entry cannot be written.
     """
     audio = task.audio
-    recording = read_recording(task.audio_path, task.start, task.end)
-    resampled = resample(recording, audio.sample_rate)
-    trimmed = trim_silence(resampled, audio.sample_rate, task.trim_db, task.keep_silence)
-    recorded_loudness = loudness(trimmed.wave, audio.sample_rate)
-    wave = to_int16(change_loudness(trimmed.wave, recorded_loudness, audio.loudness))
+    recording = read_recording(task.audio_path, task.start, task.end, LONGEST)
+    cleaned = clean(resample(recording, audio.sample_rate), audio.sample_rate, audio.loudness, task.cleaning)
+    wave = to_int16(cleaned.wave)
     mel = mel_spectrogram(from_int16(wave), audio)
     facts = EntryFacts(
-        start_sample=trimmed.start_sample,
+        start_sample=cleaned.start_sample,
         n_samples=len(wave),
         n_frames=mel.shape[1],
         recorded_rate=recording.sample_rate,
         recorded_seconds=len(recording.wave) / recording.sample_rate,
-        loudness=recorded_loudness,
+        loudness=cleaned.loudness,
         clipping=clipping_share(recording.wave),
         mel_sum=tuple(mel.double().sum(dim=1).tolist()),
         mel_square_sum=tuple(mel.double().square().sum(dim=1).tolist()),
+        cuts=cleaned.cuts,
+        noise_floor=cleaned.noise_floor if math.isfinite(cleaned.noise_floor) else None,
+        noise_reduced=cleaned.noise_reduced,
+        rumble=cleaned.rumble if math.isfinite(cleaned.rumble) else None,
+        held_back=cleaned.held_back,
     )
     tensors = {"wave": wave, "mel": mel.contiguous()}
-    measured = json.dumps(asdict(facts))
+    measured, settings = json.dumps(vars(facts)), json.dumps(settings_of(task))
     # One key of metadata: several would be written in any order, and the same entry would not be the same bytes.
-    metadata = {"entry": json.dumps({"facts": measured, "checksum": _checksum(tensors, measured)})}
+    written = {"facts": measured, "checksum": _checksum(tensors, measured + settings), "settings": settings}
     try:
-        write_atomically(task.entry, save(tensors, metadata))
+        write_atomically(task.entry, save(tensors, {"entry": json.dumps(written)}))
     except OSError as error:
         raise DataError(write_failure(task.entry, error)) from None
     return facts
+
+
+def settings_of(task: EntryTask) -> dict[str, Any]:
+    """How an entry is made, for people to read: the mel contract's and all that cleaning does."""
+    return {"mel": task.audio.fingerprint, "sample_rate": task.audio.sample_rate, **asdict(task.cleaning)}
 
 
 def read_facts(entry: Path) -> EntryFacts | None:
@@ -167,13 +195,24 @@ def read_facts(entry: Path) -> EntryFacts | None:
         with safe_open(str(entry), framework="pt") as file:
             written = json.loads(file.metadata()["entry"])
             tensors = {name: file.get_tensor(name) for name in ("wave", "mel")}
-        if written["checksum"] != _checksum(tensors, written["facts"]):
+        if written["checksum"] != _checksum(tensors, written["facts"] + written.get("settings", "")):
             return None
         facts = json.loads(written["facts"])
         sums = {name: tuple(facts[name]) for name in ("mel_sum", "mel_square_sum")}
-        return EntryFacts(**{**facts, **sums})
+        cuts = tuple(Cut(*cut) for cut in facts.get("cuts", ()))
+        return EntryFacts(**{**facts, **sums, "cuts": cuts})
     except (SafetensorError, OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def read_settings(entry: Path) -> dict[str, Any]:
+    """How an entry was made, as `settings_of` says it; nothing where that was not written yet, or is damaged."""
+    try:
+        with safe_open(str(entry), framework="pt") as file:
+            settings: dict[str, Any] = json.loads(json.loads(file.metadata()["entry"])["settings"])
+            return settings
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def load_mel(entry: Path, start: int = 0, end: int | None = None) -> Tensor:

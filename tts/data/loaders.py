@@ -7,7 +7,7 @@ from typing import Any
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tts.data.datasets import AcousticDataset, AcousticItem, Segment, SegmentDataset, VocoderClip, collate_acoustic
-from tts.data.manifest import Clip
+from tts.data.manifest import Clip, numbers
 from tts.data.pieces import PieceBatches, PieceDataset
 from tts.data.sampler import LengthBatches, SegmentBatches
 from tts.settings import AcousticStage, AudioConfig, VocoderStage
@@ -24,7 +24,7 @@ def acoustic_loader(
 ) -> "DataLoader[AcousticItem]":
     """Yields an `AcousticBatch` of utterances of similar length, endlessly. speakers: the table of the corpus."""
     dataset: Dataset[AcousticItem] = AcousticDataset(clips, audio, speakers)
-    lengths = [clip.n_frames for clip in clips]
+    lengths = numbers(clips, "n_frames").tolist()
     batches: Sampler[Any] = LengthBatches(lengths, stage.batch_size, stage.batch_frames, seed, start)
     if stage.join or stage.cut:
         dataset, batches = PieceDataset(clips, audio, speakers), PieceBatches(clips, audio, stage, seed, start)
@@ -54,7 +54,7 @@ def vocoder_loader(
         mel_context=mel_context,
         left_context_frames=left_context_frames,
     )
-    n_frames = [clip.n_frames for clip in clips]
+    n_frames = numbers(clips, "n_frames").tolist()
     return DataLoader(
         dataset,
         batch_sampler=SegmentBatches(n_frames, stage.batch_size, stage.segment_frames, seed, start),

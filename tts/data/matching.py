@@ -4,12 +4,13 @@ Longer texts take longer to say. Where they do not, they were said in other clip
 metadata, and all texts after it have slipped. Attention that is guided turns diagonal on such texts too.
 """
 
-import math
 from collections.abc import Sequence
-from statistics import StatisticsError, correlation, pstdev
 from typing import NamedTuple
 
-from tts.data.manifest import Clip
+import numpy as np
+from numpy.typing import NDArray
+
+from tts.data.manifest import Clip, numbers
 
 FEWEST = 10  # clips that can be compared
 SPREAD = 0.15  # deviation of the log of the texts' lengths, below which they say nothing of durations
@@ -26,9 +27,8 @@ class Finding(NamedTuple):
 
 def texts_and_durations(clips: Sequence[Clip]) -> Finding:
     """Compare the two. clips: in the order of the corpus."""
-    texts = [math.log(len(clip.ids)) for clip in clips]
-    durations = [math.log(clip.n_frames) for clip in clips]
-    if len(clips) < FEWEST or min(pstdev(texts), pstdev(durations)) < SPREAD:
+    texts, durations = np.log(numbers(clips, "n_symbols")), np.log(numbers(clips, "n_frames"))
+    if len(clips) < FEWEST or min(texts.std(), durations.std()) < SPREAD:
         return Finding("the texts are too few, or too much of one length, to be compared with the durations", "")
     fit = _correlation(texts, durations)
     measured = f"text lengths and durations correlate by {fit:.2f}"
@@ -42,16 +42,22 @@ def texts_and_durations(clips: Sequence[Clip]) -> Finding:
     return Finding(measured, "texts and audio hardly belong together: listen to a few clips and compare")
 
 
-def _correlation(texts: Sequence[float], durations: Sequence[float]) -> float:
+def _correlation(texts: NDArray[np.float64], durations: NDArray[np.float64]) -> float:
     """Pearson's; none where all are the same."""
-    try:
-        return correlation(texts, durations)
-    except StatisticsError:
+    if min(texts.std(), durations.std()) == 0:
         return 0.0
+    return float(np.corrcoef(texts, durations)[0, 1])
 
 
-def _moved(texts: Sequence[float], durations: Sequence[float], lines: int) -> tuple[Sequence[float], Sequence[float]]:
+class _Pair(NamedTuple):
+    """Texts and the durations that they are compared with."""
+
+    texts: NDArray[np.float64]
+    durations: NDArray[np.float64]
+
+
+def _moved(texts: NDArray[np.float64], durations: NDArray[np.float64], lines: int) -> _Pair:
     """Each duration with the text so many lines further down."""
     if lines > 0:
-        return texts[lines:], durations[:-lines]
-    return texts[:lines], durations[-lines:]
+        return _Pair(texts[lines:], durations[:-lines])
+    return _Pair(texts[:lines], durations[-lines:])

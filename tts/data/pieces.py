@@ -144,7 +144,11 @@ class PieceDataset(Dataset[AcousticItem]):
     def __init__(self, clips: Sequence[Clip], audio: AudioConfig, speakers: Sequence[str] = ONE_SPEAKER):
         self.whole = AcousticDataset(clips, audio, speakers)
         self.between = round(BETWEEN_SECONDS / audio.frame_seconds)
-        ids = {symbol: id_ for clip in clips for symbol, id_ in zip(clip.symbols, clip.ids, strict=True)}
+        ids: dict[str, int] = {}
+        for clip in clips:
+            ids |= zip(clip.symbols, clip.ids, strict=True)
+            if BOUNDARY in ids and END in ids:
+                break
         missing = [name for name, symbol in (("word boundary", BOUNDARY), ("end", END)) if symbol not in ids]
         if missing:
             raise DataError(

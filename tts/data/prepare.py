@@ -1,58 +1,43 @@
 """From a corpus to clips ready for training: every clip checked, cleaned and cached, every text pronounced.
 
-Processes make what the cache lacks; what they have done stays done, so an interrupted run goes on where it was.
+Processes make what the cache lacks; what they have done stays done, so an interrupted run goes on where it was. Clips
+pass through one by one: a corpus of any size takes the same memory, but for some hundred bytes a clip.
 """
 
-import hashlib
-from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-from tqdm import tqdm
-
-from tts.batch import PhoneTime, Utterance
+from tts.atomic import sweep, write_failure
+from tts.batch import Utterance
 from tts.data.cache import ClipCache, EntryFacts, EntryTask, make_entry, read_facts
-from tts.data.manifest import Clip, FramesPerSymbol, Prepared, name_some, save_prepared, sentence_of, write_text
+from tts.data.collect import TRAIN_SHARE, Collector
+from tts.data.listing import Listing
+from tts.data.manifest import Prepared, load_prepared, name_some, save_prepared
 from tts.data.report import Found, LeftOut, build_report, write_report
 from tts.errors import AudioError, DataError, TextError
-from tts.parallel import WorkerDiedError, n_cores, unordered
+from tts.parallel import WorkerDiedError, in_order, n_cores
 from tts.progress import progress_bar
-from tts.settings import AudioConfig, DataConfig, Recipe
+from tts.settings import AudioConfig, DataConfig, Recipe, Share
 from tts.text.frontend import EncodedText, Frontend
-
-MISSING = "missing_clips.txt"
-TRAIN_SHARE = 5  # at most one sentence in so many is held out
 
 
 class Job(NamedTuple):
-    """An utterance that can be spoken, and where its sound is or will be."""
+    """An utterance, and where its sound is or will be."""
 
     utterance: Utterance
-    encoded: EncodedText
-    task: EntryTask
-    facts: EntryFacts | None  # None: the entry is yet to be made
+    encoded: EncodedText | None  # None: it cannot be spoken
+    task: EntryTask | None
+    outcome: EntryFacts | str | None  # what the cache knows of it, or why it is of no use; None: it is yet to be made
 
 
-class Done(NamedTuple):
-    """An utterance with everything that training needs."""
+class ShareDone(NamedTuple):
+    """What became of a share of a corpus."""
 
-    utterance: Utterance
-    encoded: EncodedText
-    entry: Path
-    facts: EntryFacts
-
-
-@dataclass
-class Preparation:
-    """The corpus on its way through."""
-
-    data: DataConfig
-    done: dict[str, Done]  # by id
-    found: Found
+    n_clips: int
+    left_out: list[LeftOut]
 
 
 def prepare(
@@ -64,99 +49,112 @@ def prepare(
         DataError: if there is nothing to train on, clips are missing or too many are bad, ids repeat, or a folder
             cannot be written.
     """
-    data, folder = recipe.data, run_dir / "data"
-    listed = list(utterances)
-    _check_listed(listed, data)
-    present = [utterance for utterance in listed if utterance.audio_path.exists()]
-    there = {utterance.id for utterance in present}
-    missing = [utterance.id for utterance in listed if utterance.id not in there]
-    _check_missing(missing, len(listed), data, folder)
-    run = Preparation(data, {}, Found(len(listed), missing, [], {}, Counter(), Counter()))
-    found = run.found
-    cache = ClipCache(recipe.audio, data)
-    cache.open()
+    data, folder, cache = recipe.data, _folder(run_dir), ClipCache(recipe.audio, recipe.data)
+    with (
+        closing(Listing(utterances, data, folder)) as listing,
+        Collector(recipe.audio, folder) as kept,
+        # Until the manifest is written nothing else tells that its entries are in use.
+        cache.opened(run_dir),
+    ):
+        found = Found(listing.n_listed, listing.missing)
+        for job, outcome in _outcomes(listing, listing.n_present, cache, data, frontend, progress):
+            _sort_in(job, outcome, data, kept, found)
+        prepared = kept.prepared(recipe, frontend) if _enough(kept) else None
+        report = write_report(build_report(found, kept.measured, prepared), folder, recipe.audio.sample_rate)
+        _check_usable(kept, found, listing.n_present, data, report)
+        assert prepared is not None, "what is usable was assembled"
+        _check_speakers(prepared)
+        save_prepared(prepared, kept.lines(prepared), run_dir)
+    return load_prepared(run_dir, recipe.audio, frontend.fingerprint)
+
+
+def prepare_share(
+    recipe: Recipe,
+    run_dir: Path,
+    utterances: Iterable[Utterance],
+    frontend: Frontend,
+    share: Share,
+    progress: bool = True,
+) -> ShareDone:
+    """Put one machine's share of a corpus into the cache; `prepare` then finds there what all of them have made.
+
+    Raises:
+        DataError: as `prepare` does, but for what only the whole corpus tells.
+    """
+    cache = ClipCache(recipe.audio, recipe.data)
+    with closing(Listing(utterances, recipe.data, _folder(run_dir))) as listing, cache.opened(run_dir):
+        mine = islice(listing, share.number - 1, None, share.of)
+        n_clips = len(range(share.number - 1, listing.n_present, share.of))
+        left_out = [
+            LeftOut(job.utterance.id, outcome)
+            for job, outcome in _outcomes(mine, n_clips, cache, recipe.data, frontend, progress)
+            if isinstance(outcome, str)
+        ]
+    return ShareDone(n_clips, left_out)
+
+
+def _folder(run_dir: Path) -> Path:
+    """The folder of what is prepared, without what killed processes left there."""
+    folder = run_dir / "data"
     try:
-        with progress_bar(len(present), "prepare", " clips", shown=progress) as bar:
-            jobs = _jobs(present, frontend, cache, found, bar)
-            with closing(_results(jobs, data.workers or n_cores())) as results:
-                for job, outcome in results:
-                    _sort_in(run, job, outcome)
-                    bar.update()
-    finally:
-        cache.save_index()
-    order = {utterance.id: number for number, utterance in enumerate(listed)}
-    found.left_out.sort(key=lambda clip: order[clip.id])
-    done = sorted(run.done.values(), key=lambda item: order[item.utterance.id])
-    prepared = _assemble(done, recipe, frontend) if _enough(done, data) else None
-    report = write_report(build_report(found, prepared), folder, recipe.audio.sample_rate)
-    _check_usable(done, found, len(present), data, report)
-    assert prepared is not None, "what is usable was assembled"
-    _check_speakers(prepared)
-    save_prepared(prepared, run_dir)
-    return prepared
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
+    except OSError as error:
+        raise DataError(write_failure(folder, error)) from None
+    return folder
 
 
-def _check_listed(listed: Sequence[Utterance], data: DataConfig) -> None:
-    if not listed:
-        raise DataError(f"the corpus {data.corpus!r} at {data.root!r} lists no clips; check data.root and its metadata")
-    repeated = [id_ for id_, n in Counter(utterance.id for utterance in listed).items() if n > 1]
-    if repeated:
-        raise DataError(f"{len(repeated)} ids are listed more than once: {name_some(repeated)}; make them differ")
+def _outcomes(
+    utterances: Iterable[Utterance],
+    n_clips: int,
+    cache: ClipCache,
+    data: DataConfig,
+    frontend: Frontend,
+    progress: bool,
+) -> Iterator[tuple[Job, EntryFacts | str]]:
+    """Every utterance in order, with what was measured of its clip or why it is of no use."""
+    jobs = _jobs(utterances, frontend, cache)
+    with (
+        progress_bar(n_clips, "prepare", " clips", shown=progress) as bar,
+        closing(_results(jobs, data.workers or n_cores())) as results,
+    ):
+        for result in results:
+            yield result
+            bar.update()
 
 
-def _check_missing(missing: list[str], n_listed: int, data: DataConfig, folder: Path) -> None:
-    """Write down which clips are missing, at once: the page of the report comes last."""
-    write_text(folder / MISSING, "".join(f"{id_}\n" for id_ in missing))
-    if not missing:
-        return
-    if len(missing) == n_listed:
-        raise DataError(f"none of the {n_listed} clips listed is there, e.g. {missing[0]}; check data.root={data.root}")
-    if not data.allow_missing:
-        raise DataError(
-            f"{len(missing)} of {n_listed} clips listed are missing: {name_some(missing, 3)} "
-            f"(all in {folder / MISSING}); get them, or go on without them: data.allow_missing=true"
-        )
-
-
-def _jobs(
-    present: Sequence[Utterance], frontend: Frontend, cache: ClipCache, found: Found, bar: "tqdm[None]"
-) -> Iterator[Job]:
-    """Pronounce each text and look its clip up in the cache; what cannot be spoken is left out."""
-    for utterance in present:
+def _jobs(utterances: Iterable[Utterance], frontend: Frontend, cache: ClipCache) -> Iterator[Job]:
+    """Pronounce each text and look its clip up in the cache."""
+    for utterance in utterances:
         try:
             encoded = frontend(utterance.text)
             task = cache.task(utterance.audio_path, utterance.start, utterance.end)
+            yield Job(utterance, encoded, task, read_facts(task.entry))
         except (TextError, OSError) as error:
-            found.left_out.append(LeftOut(utterance.id, str(error)))
-            bar.update()
-            continue
-        found.guessed.update(encoded.guessed)
-        found.skipped.update(encoded.skipped)
-        yield Job(utterance, encoded, task, read_facts(task.entry))
+            yield Job(utterance, None, None, str(error))
 
 
 def _results(jobs: Iterable[Job], n_workers: int) -> Generator[tuple[Job, EntryFacts | str], None, None]:
     """Make the entries that are not there yet, in parallel; in place of the facts, why a clip is of no use."""
-    if n_workers == 1:
-        yield from ((job, job.facts or _attempt(job.task)) for job in jobs)
-        return
-    there: list[tuple[Job, EntryFacts | str]] = []
-
-    def to_do() -> Iterator[tuple[Job, EntryTask]]:
-        for job in jobs:
-            if job.facts is not None:
-                there.append((job, job.facts))
-            else:
-                yield job, job.task
-
+    to_do = ((job, job.task if job.outcome is None else None) for job in jobs)
     try:
-        yield from unordered(_attempt, to_do(), n_workers)
+        done = in_order(_attempt, to_do, n_workers) if n_workers > 1 else _one_by_one(to_do)
+        with closing(done):
+            for job, made in done:
+                outcome = made if job.outcome is None else job.outcome
+                assert outcome is not None, "what the cache lacks is made"
+                yield job, outcome
     except WorkerDiedError:
         raise DataError(
             "a process that prepares clips was killed, perhaps for lack of memory; run again with fewer, e.g. "
             "data.workers=1: what is done stays done"
         ) from None
-    yield from there
+
+
+def _one_by_one(
+    to_do: Iterable[tuple[Job, EntryTask | None]],
+) -> Generator[tuple[Job, EntryFacts | str | None], None, None]:
+    yield from ((job, None if task is None else _attempt(task)) for job, task in to_do)
 
 
 def _attempt(task: EntryTask) -> EntryFacts | str:
@@ -168,14 +166,17 @@ def _attempt(task: EntryTask) -> EntryFacts | str:
         return f"{task.audio_path} cannot be prepared: {type(error).__name__}: {error}"
 
 
-def _sort_in(run: Preparation, job: Job, outcome: EntryFacts | str) -> None:
+def _sort_in(job: Job, outcome: EntryFacts | str, data: DataConfig, kept: Collector, found: Found) -> None:
     """Keep a clip, or note why not."""
-    reason = outcome if isinstance(outcome, str) else _wrong_length(outcome, job.task.audio, run.data)
+    if job.encoded is not None:
+        found.guessed.update(job.encoded.guessed)
+        found.skipped.update(job.encoded.skipped)
+    reason = outcome if isinstance(outcome, str) else _wrong_length(outcome, kept.audio, data)
     if reason or isinstance(outcome, str):
-        run.found.left_out.append(LeftOut(job.utterance.id, reason))
+        found.left_out.append(LeftOut(job.utterance.id, reason))
         return
-    run.done[job.utterance.id] = Done(job.utterance, job.encoded, job.task.entry, outcome)
-    run.found.facts[job.utterance.id] = outcome
+    assert job.encoded is not None and job.task is not None, "what was made can be spoken"
+    kept.add(job.utterance, job.encoded, job.task.entry, outcome)
 
 
 def _wrong_length(facts: EntryFacts, audio: AudioConfig, data: DataConfig) -> str:
@@ -187,21 +188,15 @@ def _wrong_length(facts: EntryFacts, audio: AudioConfig, data: DataConfig) -> st
     return ""
 
 
-def choose_held_out(sentences: Iterable[str], wanted: int) -> set[str]:
-    """Sentences kept from training: `wanted`, but one in five at most; by hash, so that the order is of no concern."""
-    different = sorted(set(sentences), key=lambda sentence: hashlib.sha256(sentence.encode()).digest())
-    return set(different[: min(wanted, len(different) // TRAIN_SHARE)])
-
-
-def _enough(done: Sequence[Done], data: DataConfig) -> bool:
+def _enough(kept: Collector) -> bool:
     """Whether a sentence can be held out."""
-    return bool(choose_held_out((sentence_of(item.encoded.words) for item in done), data.held_out))
+    return kept.n_sentences >= TRAIN_SHARE
 
 
-def _check_usable(done: Sequence[Done], found: Found, n_present: int, data: DataConfig, report: Path) -> None:
+def _check_usable(kept: Collector, found: Found, n_present: int, data: DataConfig, report: Path) -> None:
     """Refuse a corpus too bad or too small to train on; the report says why."""
     n_bad = len(found.left_out)
-    if not done:
+    if not len(kept):
         first = found.left_out[0]
         raise DataError(f"no usable clip among {n_present}, e.g. {first.id}: {first.reason}; see {report}")
     if n_bad > data.max_bad_share * n_present:
@@ -209,63 +204,18 @@ def _check_usable(done: Sequence[Done], found: Found, n_present: int, data: Data
             f"{n_bad} of {n_present} clips are unusable, more than data.max_bad_share={data.max_bad_share}; "
             f"{report} names them and says why"
         )
-    if not _enough(done, data):
-        n_sentences = len({sentence_of(item.encoded.words) for item in done})
+    if not _enough(kept):
         raise DataError(
-            f"only {n_sentences} different sentences are usable; at least {TRAIN_SHARE} are needed, as one is held out"
+            f"only {kept.n_sentences} different sentences are usable; at least {TRAIN_SHARE} are needed, as one is "
+            "held out"
         )
 
 
 def _check_speakers(prepared: Prepared) -> None:
     """Refuse a speaker that nothing is left to learn from."""
-    trained = {clip.speaker for clip in prepared.split("train")}
+    trained = set(prepared.split("train").speakers)
     if untrained := [name for name in prepared.speakers if name not in trained]:
         raise DataError(
             f"every usable clip of {name_some(untrained)} is held out, so there is nothing to learn from; "
             "record more, leave the speaker away, or hold out fewer sentences: data.held_out"
         )
-
-
-def _assemble(done: Sequence[Done], recipe: Recipe, frontend: Frontend) -> Prepared:
-    """Choose the split and sum up what training needs to know of the corpus."""
-    held_out = choose_held_out((sentence_of(item.encoded.words) for item in done), recipe.data.held_out)
-    clips = [_clip(item, recipe.audio, sentence_of(item.encoded.words) in held_out) for item in done]
-    training = [item.facts for item, clip in zip(done, clips, strict=True) if clip.split == "train"]
-    n_frames = sum(facts.n_frames for facts in training)
-    mean = torch.tensor([facts.mel_sum for facts in training], dtype=torch.float64).sum(dim=0) / n_frames
-    square = torch.tensor([facts.mel_square_sum for facts in training], dtype=torch.float64).sum(dim=0) / n_frames
-    pace = torch.tensor([clip.n_frames / len(clip.ids) for clip in clips if clip.split == "train"])
-    return Prepared(
-        recipe.audio,
-        tuple(frontend.symbols),
-        clips,
-        mean.float(),
-        (square - mean**2).clamp_min(0).sqrt().float(),
-        FramesPerSymbol(*(float(x) for x in (pace.min(), pace.mean(), pace.quantile(0.95), pace.max()))),
-        frontend.fingerprint,
-    )
-
-
-def _clip(item: Done, audio: AudioConfig, held_out: bool) -> Clip:
-    """A line of the manifest."""
-    seconds = item.facts.n_samples / audio.sample_rate
-    start = item.utterance.start + item.facts.start_sample / audio.sample_rate  # in the file
-    inside = [
-        PhoneTime(phone, *(min(max(time - start, 0.0), seconds) for time in (begin, end)))
-        for phone, begin, end in item.utterance.phone_times
-    ]
-    return Clip(
-        id=item.utterance.id,
-        text=item.utterance.text,
-        normalized=item.encoded.normalized,
-        symbols=item.encoded.symbols,
-        ids=tuple(item.encoded.ids),
-        words=item.encoded.words,
-        speaker=item.utterance.speaker,
-        split="held_out" if held_out else "train",
-        cache_file=item.entry,
-        n_samples=item.facts.n_samples,
-        n_frames=item.facts.n_frames,
-        seconds=seconds,
-        phone_times=tuple(inside),
-    )

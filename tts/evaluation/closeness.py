@@ -24,8 +24,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tts.audio.clean import trim_silence
 from tts.audio.files import Recording, resample
+from tts.audio.silence import trim_silence
 from tts.errors import AudioError
 from tts.evaluation.measures import Finding, Measure, Part, Take
 

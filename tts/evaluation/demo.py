@@ -4,7 +4,7 @@ Alignment error is measured under teacher forcing, where the attention and the r
 and the order of words are measured in free running.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -70,7 +70,7 @@ def measure_demo(run: Path, progress: Progress | None = None) -> Iterator[str]:
 
 
 @torch.inference_mode()
-def alignment_errors(acoustic: Path, prepared: Prepared, clips: list[Clip], picture: Path) -> list[float]:
+def alignment_errors(acoustic: Path, prepared: Prepared, clips: Sequence[Clip], picture: Path) -> list[float]:
     """Seconds between each phone's onset as attended and as spoken, teacher-forced; draws the first alignment.
 
     Raises:

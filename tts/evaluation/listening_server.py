@@ -18,8 +18,8 @@ from typing import Any
 import soundfile
 
 from tts.atomic import write_atomically
-from tts.audio.clean import normalize_loudness
 from tts.audio.files import read_recording, to_int16
+from tts.audio.loudness import normalize_loudness
 from tts.errors import AudioError, ConfigError
 from tts.evaluation.listening import Plan, answer_of, plan_listening, plan_session, read_results, summarize
 

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tts.atomic import write_atomically, write_failure
-from tts.audio.clean import ABSOLUTE_GATE, change_loudness, loudness
 from tts.audio.files import Recording, resample
+from tts.audio.loudness import ABSOLUTE_GATE, change_loudness, loudness
 from tts.audio.mel import mel_spectrogram
 from tts.errors import CheckpointError, ConfigError
 from tts.evaluation.measures import Finding, Measure, Part, Take

@@ -70,8 +70,12 @@ class Listener:
         self.audio: AudioConfig = recipe.audio
         reader = phoneme_frontend(recipe)
         self.texts: list[Text] = [text_of(clip.id, clip.text, "", reader) for clip in clips]
-        different = dict.fromkeys(clip.text for clip in corpus)
-        known = [text_of("", text, "", reader) for text in list(different)[:KNOWN_TEXTS]]
+        different: dict[str, None] = {}
+        for clip in corpus:
+            different[clip.text] = None
+            if len(different) == KNOWN_TEXTS:
+                break
+        known = [text_of("", text, "", reader) for text in different]
         with tempfile.TemporaryDirectory() as folder:
             build_language_model([*self.texts, *known], Path(folder))
             self.judge = Intelligibility(Path(folder), open_for=())

@@ -11,9 +11,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tts.audio.clean import normalize_loudness, trim_silence
 from tts.audio.files import Recording, read_wave, resample
 from tts.audio.griffin_lim import griffin_lim
+from tts.audio.loudness import normalize_loudness
+from tts.audio.silence import trim_silence
 from tts.errors import AudioError, ConfigError
 from tts.evaluation.sentences import Item
 from tts.progress import progress_bar

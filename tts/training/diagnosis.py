@@ -10,7 +10,7 @@ import torch
 
 from tts.data.cache import load_mel
 from tts.data.datasets import AcousticDataset, collate_acoustic
-from tts.data.manifest import Clip, Prepared, name_some
+from tts.data.manifest import Clip, Prepared, name_some, numbers
 from tts.data.matching import Finding, texts_and_durations
 from tts.data.pauses import end_silence, quiet_frames
 from tts.data.report import rate_outliers
@@ -92,7 +92,7 @@ def hard_clips(losses: dict[str, float]) -> Finding:
 
 def batches(clips: Sequence[Clip], stage: AcousticStage) -> Finding:
     """Few clips in a batch agree on little but the mean sound of speech."""
-    sampler = LengthBatches([clip.n_frames for clip in clips], stage.batch_size, stage.batch_frames, seed=0)
+    sampler = LengthBatches(numbers(clips, "n_frames").tolist(), stage.batch_size, stage.batch_frames, seed=0)
     size = len(clips) / len(sampler.epoch(0))
     measured = f"a batch has {size:.0f} clips on average"
     bound = "batch_frames" if size < 0.8 * stage.batch_size else "batch_size"
@@ -102,7 +102,7 @@ def batches(clips: Sequence[Clip], stage: AcousticStage) -> Finding:
 
 def amount(clips: Sequence[Clip]) -> Finding:
     """Attention is learned from many different sentences."""
-    minutes = sum(clip.seconds for clip in clips) / 60
+    minutes = float(numbers(clips, "seconds").sum()) / 60
     measured = f"there are {len(clips)} clips, {minutes:.0f} minutes of speech, to learn from"
     little = minutes < FEW_MINUTES or len(clips) < FEW_CLIPS
     advice = f"attention wants {FEW_MINUTES} minutes and {FEW_CLIPS} clips at least: record more"

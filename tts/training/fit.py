@@ -20,7 +20,7 @@ from tts.checkpoint import Stored, build_acoustic, build_vocoder, find_half, loa
 from tts.config import differences
 from tts.data.datasets import AcousticDataset, Segment, VocoderClip, collate_acoustic
 from tts.data.loaders import acoustic_loader, vocoder_loader
-from tts.data.manifest import Prepared
+from tts.data.manifest import Prepared, numbers
 from tts.decoding import Lengths
 from tts.errors import CheckpointError, ConfigError
 from tts.evaluation.quick import Listener, why_deaf
@@ -86,7 +86,7 @@ def fit_acoustic(
 def lengths_of(prepared: Prepared) -> Lengths:
     """What the training clips allow a decode."""
     pace, clips = prepared.frames_per_symbol, prepared.split("train")
-    return Lengths(pace.max, pace.min, max(len(clip.ids) for clip in clips))
+    return Lengths(pace.max, pace.min, int(numbers(clips, "n_symbols").max()))
 
 
 def _check_speakers(run: Path, speakers: tuple[str, ...]) -> None:

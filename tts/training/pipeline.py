@@ -5,14 +5,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from tts.batch import Utterance
 from tts.checkpoint import Kind, build_vocoder, find_trained, load_acoustic, read_facts
 from tts.data.manifest import Prepared, load_prepared
 from tts.data.matching import texts_and_durations
-from tts.data.prepare import prepare
+from tts.data.prepare import prepare, prepare_share
 from tts.data.preview import preview, set_aside
 from tts.errors import CheckpointError
 from tts.runs import Plan, write_recipe
-from tts.settings import Recipe
+from tts.settings import DataConfig, Recipe, Share
 from tts.text.frontend import Frontend
 from tts.text.lexicon import keep_lexicon
 from tts.training.fit import (
@@ -54,6 +55,9 @@ def _command(plan: Plan) -> str:
 def _stages(plan: Plan, say: Say) -> bool:
     recipe, run, stages = plan.recipe, plan.run, plan.recipe.stages
     frontend = Frontend(recipe.text)
+    if plan.share:
+        _prepare_share(plan, plan.share, frontend, say)
+        return True
     # Asked before the hours that come first: a vocoder that does not fit the mel contract is refused here.
     trainable = not {"vocoder", "gta"} & set(stages) or build_vocoder(recipe).trainable
     starts = find_starts(recipe, run, frontend.symbols, say)
@@ -83,17 +87,37 @@ def _prepared(plan: Plan, frontend: Frontend, say: Say) -> Prepared:
         prepared = load_prepared(run, recipe.audio, frontend.fingerprint)
         write_recipe(plan.stored, run)
         return prepared
-    corpus = importlib.import_module(f"tts.corpora.{recipe.data.corpus}")
-    listed = list(corpus.read(recipe.data))
-    for line in preview(listed, recipe.data.corpus, corpus.recognised(recipe.data)):
-        say(line)
+    utterances = _read_corpus(recipe.data, say)
     write_recipe(plan.stored, run)
-    prepared = prepare(recipe, run, set_aside(listed, run / "data", say), frontend)
+    prepared = prepare(recipe, run, set_aside(utterances, run / "data", say), frontend)
     say(f"prepared {len(prepared.clips)} clips, {prepared.hours('train'):.2f} h to train on: {run}/data/report.md")
     fit = texts_and_durations(prepared.clips)
     if fit.advice:
         say(f"warning: {fit.measured}; {fit.advice}")
     return prepared
+
+
+def _prepare_share(plan: Plan, share: Share, frontend: Frontend, say: Say) -> None:
+    """Fill the cache with what one of several machines is to make."""
+    recipe, run = plan.recipe, plan.run
+    utterances = _read_corpus(recipe.data, say)
+    write_recipe(plan.stored, run)
+    done = prepare_share(recipe, run, set_aside(utterances, run / "data", say), frontend, share)
+    for clip in done.left_out:
+        say(f"of no use: {clip.id}: {clip.reason}")
+    say(
+        f"share {share.number} of {share.of}: {done.n_clips - len(done.left_out)} of its {done.n_clips} clips are in "
+        f"{recipe.data.cache}; when all machines are done: {_command(plan)}"
+    )
+
+
+def _read_corpus(data: DataConfig, say: Say) -> list[Utterance]:
+    """What a corpus lists, after telling what was recognised. Raises DataError where it is not there."""
+    corpus = importlib.import_module(f"tts.corpora.{data.corpus}")
+    listed = list(corpus.read(data))
+    for line in preview(listed, data.corpus, corpus.recognised(data)):
+        say(line)
+    return listed
 
 
 def _train(plan: Plan, name: StageName, say: Say, fit: Callable[[], Outcome], anew: bool = False) -> bool:
