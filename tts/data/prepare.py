@@ -15,7 +15,9 @@ import torch
 from tqdm import tqdm
 
 from tts.batch import PhoneTime, Utterance
+from tts.data.aligning import require_aligner
 from tts.data.cache import ClipCache, EntryFacts, EntryTask, make_entry, read_facts
+from tts.data.guides import align_clips
 from tts.data.manifest import Clip, FramesPerSymbol, Prepared, name_some, save_prepared, sentence_of, write_text
 from tts.data.report import Found, LeftOut, build_report, write_report
 from tts.errors import AudioError, DataError, TextError
@@ -62,9 +64,11 @@ def prepare(
 
     Raises:
         DataError: if there is nothing to train on, clips are missing or too many are bad, ids repeat, or a folder
-            cannot be written.
+            cannot be written; or if attention shall be guided by alignments and nothing is there to align with.
     """
     data, folder = recipe.data, run_dir / "data"
+    if aligned := recipe.trainer.acoustic.guided_attention == "aligned":
+        require_aligner()  # before the hours that come first
     listed = list(utterances)
     _check_listed(listed, data)
     present = [utterance for utterance in listed if utterance.audio_path.exists()]
@@ -92,6 +96,8 @@ def prepare(
     _check_usable(done, found, len(present), data, report)
     assert prepared is not None, "what is usable was assembled"
     _check_speakers(prepared)
+    if aligned:
+        prepared.clips = align_clips(prepared.clips, recipe, progress)
     save_prepared(prepared, run_dir)
     return prepared
 
