@@ -21,7 +21,7 @@ LEVELS = [
     {"decoding"},
     {"synthesis"},
     {"training", "evaluation", "server"},
-    {"arguments", "cli", "cli_evaluation", "cli_fetch", "cli_text"},
+    {"arguments", "cli", "cli_audit", "cli_evaluation", "cli_fetch", "cli_text"},
     {"__main__"},
 ]
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
