@@ -140,10 +140,11 @@ def test_texts_that_do_not_match_are_found_played_and_marked(audited, monkeypatc
     assert all(finding.name != "cost" for finding in found.findings)
 
 
-def test_without_an_aligner_the_way_out_is_named(audited, monkeypatch, capsys):
+def test_without_an_aligner_the_way_out_is_named(audited, monkeypatch, capsys, tmp_path):
     _, _, words = audited
     monkeypatch.setitem(sys.modules, "pocketsphinx", None)
-    assert main(["audit", "recipe=own", *words]) == 2
+    assert main(["audit", "recipe=own", f"out={tmp_path / 'out'}", *words]) == 2
+    assert not (tmp_path / "out").exists()  # nothing was begun
     assert 'pip install -e ".[evaluate]"' in capsys.readouterr().err
 
 

@@ -22,7 +22,8 @@ The corpus is prepared as training prepares it, and training finds the clips in 
 
   texts and sound   transcripts that are not what is spoken: each is laid along its sound by forced alignment, and fits
                     hardly better than the text of another clip would. Needs pip install -e ".[evaluate]"; English.
-                    On two real corpora each of 30 shuffled texts was found, without a false alarm, three times over. A wrong word or two in a long text is not found. 0.02 s a second of speech, once
+                    On two real corpora each of 30 shuffled texts was found, without a false alarm, three times over.
+                    A wrong word or two in a long text is not found. It takes 0.02 s for a second of speech, once
   text lengths      a line lost in the metadata, after which every text has slipped
   rate of speech    clips spoken much faster or slower than the others: half a text, or more than the text
   clipping noise pauses      samples at full scale; speech less than 25 dB above the noise; pauses of more than 1 s
