@@ -24,6 +24,7 @@ LEVELS = [
     {
         "arguments",
         "cli",
+        "cli_audit",
         "cli_cache",
         "cli_dictate",
         "cli_download",

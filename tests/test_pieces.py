@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -122,6 +123,29 @@ def test_joined_texts_are_what_the_frontend_makes_of_both_sentences(clips):
     assert between.shape[1] == round(BETWEEN_SECONDS / FRAME)
     assert torch.equal(item.mel[:, : first.shape[1]], first) and torch.equal(item.mel[:, -second.shape[1] :], second)
     assert quiet_frames(item.mel, AUDIO)[first.shape[1] : -second.shape[1]].all()
+
+
+def test_joined_and_cut_utterances_know_what_is_read_at_each_frame(clips, tmp_path):
+    def aligned(clip):  # every symbol but the end lasts as long as any other
+        n_symbols = len(clip.symbols) - 1
+        return replace(clip, symbol_ends=tuple(clip.seconds * (i + 1) / n_symbols for i in range(n_symbols)))
+
+    known = [aligned(clip) for clip in clips]
+    first, second = (AcousticDataset(known, AUDIO)[index].reading_path for index in (0, 2))
+    item = PieceDataset(known, AUDIO)[(whole(0, known[0]), whole(2, known[2]))]
+    n_first = len(known[0].symbols) - 1
+    assert item.reading_path.shape == item.mel.shape[1:] and bool((item.reading_path.diff() >= 0).all())
+    assert torch.equal(item.reading_path[: len(first)], first)
+    torch.testing.assert_close(item.reading_path[-len(second) :], second + n_first + 1)
+    assert float(item.reading_path[-1]) <= len(item.text_ids) - 1
+    piece = cut(0, known[0], AUDIO)[1]
+    part = PieceDataset(known, AUDIO)[(piece,)]
+    assert part.reading_path.shape == part.mel.shape[1:] and float(part.reading_path.min()) >= 0
+    assert float(part.reading_path[-1]) == pytest.approx(len(part.text_ids) - 1, abs=0.5)
+    one_known = PieceDataset([known[0], clips[2]], AUDIO)[(whole(0, known[0]), whole(1, clips[2]))]
+    assert (
+        not one_known.reading_path[: len(first)].isnan().any() and one_known.reading_path[-len(second) :].isnan().all()
+    )
 
 
 def epoch(clips, number=0, seed=0, **stage):

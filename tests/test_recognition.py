@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tts.audio.files import read_recording
+from tts.audio.sphinx import samples_for_sphinx
 from tts.errors import NothingToSayError
 from tts.evaluation import recognition
 from tts.evaluation.language_model import (
@@ -266,7 +267,7 @@ def test_real_speech_is_understood_and_what_is_lost_is_missed(judge, takes):
 
 
 def test_a_wave_is_brought_to_one_level_and_lies_in_silence():
-    samples = torch.frombuffer(bytearray(recognition._samples(0.001 * torch.ones(8000), 8000)), dtype=torch.int16)
+    samples = torch.frombuffer(bytearray(samples_for_sphinx(0.001 * torch.ones(8000), 8000)), dtype=torch.int16)
     assert len(samples) == 1600 + RATE + 1600  # as many seconds, at the rate of the acoustic model
     assert not samples[:1600].any() and not samples[-1600:].any()
     assert samples[1600:-1600].float().div(32768).square().mean().sqrt() == pytest.approx(0.1, rel=0.01)

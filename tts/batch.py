@@ -47,10 +47,14 @@ class AcousticBatch:
     mel_lengths: Tensor  # (B,) int64
     # (B,) int64, places in the voice's table of speakers; where none are given, all are of the first.
     speaker_ids: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
+    # (B, T_mel) float32, how many symbols have been read at each frame; NaN where that is not known, padding included.
+    reading_path: Tensor = field(default_factory=lambda: torch.zeros(0))
 
     def __post_init__(self) -> None:
         if not len(self.speaker_ids):
             self.speaker_ids = torch.zeros_like(self.text_lengths)
+        if not len(self.reading_path):
+            self.reading_path = torch.full_like(self.mel[:, 0], torch.nan)
 
     @property
     def text_mask(self) -> Tensor:
@@ -68,6 +72,7 @@ class AcousticBatch:
         assert self.text_ids.shape[0] == self.mel.shape[0] == n, "one text and one mel per utterance"
         assert self.text_lengths.shape == self.mel_lengths.shape == (n,), "one length per utterance"
         assert self.speaker_ids.shape == (n,), "one speaker per utterance"
+        assert self.reading_path.shape == (n, self.mel.shape[2]), "one place in the text per frame"
         assert int(self.text_lengths.min()) > 0 and int(self.mel_lengths.min()) > 0, "no empty utterance"
         assert int(self.text_lengths.max()) <= self.text_ids.shape[1], "texts fit their tensor"
         assert int(self.mel_lengths.max()) <= self.mel.shape[2], "mels fit their tensor"
@@ -82,6 +87,7 @@ class AcousticBatch:
             mel=self.mel.to(device),
             mel_lengths=self.mel_lengths.to(device),
             speaker_ids=self.speaker_ids.to(device),
+            reading_path=self.reading_path.to(device),
         )
 
 

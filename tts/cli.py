@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tts.arguments import check_device, complain, number, progress_line, say, take, true_or_false, whole_number
 from tts.atomic import check_writable, write_atomically
+from tts.cli_audit import audit
 from tts.cli_cache import cache
 from tts.cli_dictate import dictate
 from tts.cli_download import download
@@ -56,6 +57,7 @@ A recipe is a file in recipes/ (or a path), made of parts from configs/. Any key
   data.max_pause=0.5 data.high_pass=60 data.true_peak=-1 data.reduce_noise=auto  more cleaning of the clips, all off
                                 by default: recipes/ and RUN/recipe.yaml say what each does
   trainer.acoustic.align_by=3000  if attention is not aligned by then, training says why and helps, once; 0: never
+  trainer.acoustic.guided_attention=aligned  attention is guided along each clip's forced alignment, not the diagonal
   trainer.acoustic.join=0.3 trainer.acoustic.cut=0.5  shares of clips joined to longer ones, cut at their pauses
   init_from=runs/ljspeech       start from the weights of this voice, or of one *.safetensors file: to make a voice of
                                 minutes of speech. Symbols and speakers are mapped by name, the mel contract must be the
@@ -102,6 +104,7 @@ prosody(rate, volume) emphasis mark voice. Whatever else it asks for is an error
 COMMANDS_HELP = """\
 Text to speech you train yourself.
 
+  tts audit       what is wrong with a corpus, and what training on it will cost: before the first hour
   tts train       train a voice from a recipe      (train.py)
   tts synthesize  speak a text with a trained one  (synthesize.py)
   tts demo        make a corpus, train both halves on it, measure and speak: minutes on two cores
@@ -165,6 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "dictate": dictate,
         "export": export,
         "info": info,
+        "audit": audit,
     }
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(COMMANDS_HELP)

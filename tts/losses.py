@@ -37,8 +37,15 @@ def group_mask(mel_lengths: Tensor, n_frames: int, r: int) -> Tensor:
     return length_mask(-(-mel_lengths // r) * r, n_frames)
 
 
-def guided_attention_loss(alignment: Tensor, text_lengths: Tensor, mel_lengths: Tensor, sigma: float) -> Tensor:
-    """Attention off the diagonal (Tachibana et al. 2018, arXiv:1710.08969, section 4.1).
+def guided_attention_loss(
+    alignment: Tensor,
+    text_lengths: Tensor,
+    mel_lengths: Tensor,
+    sigma: float,
+    reading_path: Tensor | None = None,
+    path_sigma: float = 2.0,
+) -> Tensor:
+    """Attention off the diagonal (Tachibana et al. 2018, arXiv:1710.08969, section 4.1), or off a path that is known.
 
     The mean over real frames of the share of attention off the diagonal: 0 along it, 1 far from it. (The paper divides
     by the number of symbols too, which makes the loss weaker for longer texts, and measures from the start of symbols
@@ -49,12 +56,20 @@ def guided_attention_loss(alignment: Tensor, text_lengths: Tensor, mel_lengths: 
         alignment: (B, T_text, T_mel).
         text_lengths: (B,). mel_lengths: (B,).
         sigma: width of the band as a share of the length; the paper's g.
+        reading_path: (B, T_mel) symbols read at each frame, which then count in place of the diagonal; where it is NaN,
+            the diagonal stays.
+        path_sigma: width of the band about the path, in symbols.
     """
     _, n_symbols, n_frames = alignment.shape
     spoken = (text_lengths - 1).clamp_min(1)[:, None]
     text = ((torch.arange(n_symbols, device=alignment.device) + 0.5)[None] / spoken).clamp_max(1)  # (B, T_text)
     time = (torch.arange(n_frames, device=alignment.device) + 0.5)[None] / mel_lengths[:, None]  # (B, T_mel)
-    penalty = 1 - torch.exp(-(text[:, :, None] - time[:, None]).square() / (2 * sigma**2))
+    width = torch.full_like(time, sigma)  # (B, T_mel)
+    if reading_path is not None:
+        unknown = reading_path.isnan()
+        time = torch.where(unknown, time, reading_path / spoken)
+        width = torch.where(unknown, width, path_sigma / spoken)
+    penalty = 1 - torch.exp(-(text[:, :, None] - time[:, None]).square() / (2 * width[:, None] ** 2))
     return (alignment * penalty).sum(dim=1)[length_mask(mel_lengths, n_frames)].mean()
 
 

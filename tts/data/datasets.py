@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from tts.audio.mel import silence_value
 from tts.batch import AcousticBatch, VocoderBatch
 from tts.data.cache import load_mel, load_wave
+from tts.data.guides import reading_path
 from tts.data.manifest import Clip
 from tts.settings import AudioConfig
 from tts.speakers import ONE_SPEAKER
@@ -28,6 +29,7 @@ class AcousticItem(NamedTuple):
     text_ids: Tensor  # (T_text,) int64
     mel: Tensor  # (n_mels, T_mel)
     speaker_id: int
+    reading_path: Tensor  # (T_mel,) symbols read at each frame; NaN where that is not known
 
 
 class Segment(NamedTuple):
@@ -67,11 +69,12 @@ class AcousticDataset(Dataset[AcousticItem]):
     def __getitem__(self, index: int) -> AcousticItem:
         clip = self.clips[index]
         mel = load_mel(clip.cache_file)
-        return AcousticItem(clip.id, torch.tensor(clip.ids), mel, self.speaker_ids[clip.speaker])
+        path = reading_path(clip, self.audio.frame_seconds)
+        return AcousticItem(clip.id, torch.tensor(clip.ids), mel, self.speaker_ids[clip.speaker], path)
 
 
 def collate_acoustic(items: Sequence[AcousticItem], audio: AudioConfig) -> AcousticBatch:
-    """Pad texts with 0 and mels with the log floor."""
+    """Pad texts with 0, mels with the log floor and reading paths with NaN."""
     mels = pad_sequence([item.mel.T for item in items], batch_first=True, padding_value=silence_value(audio))
     return AcousticBatch(
         ids=[item.id for item in items],
@@ -80,6 +83,7 @@ def collate_acoustic(items: Sequence[AcousticItem], audio: AudioConfig) -> Acous
         mel=mels.transpose(1, 2).contiguous(),
         mel_lengths=torch.tensor([item.mel.shape[1] for item in items]),
         speaker_ids=torch.tensor([item.speaker_id for item in items]),
+        reading_path=pad_sequence([item.reading_path for item in items], batch_first=True, padding_value=torch.nan),
     ).validate()
 
 

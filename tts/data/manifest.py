@@ -59,6 +59,8 @@ class Clip:
     n_frames: int
     seconds: float
     phone_times: tuple[PhoneTime, ...]  # in seconds of the trimmed clip; a phone that was trimmed away has no duration
+    # When each symbol but the last gives way to the next, in seconds; empty where text and sound are not aligned.
+    symbol_ends: tuple[float, ...] = ()
 
     @property
     def mel_file(self) -> Path:
@@ -309,5 +311,6 @@ def _clip(line: dict[str, Any]) -> Clip:
             "words": tuple(WordSpan(*word) for word in line["words"]),
             "cache_file": Path(line["cache_file"]),
             "phone_times": tuple(PhoneTime(*phone) for phone in line["phone_times"]),
+            "symbol_ends": tuple(line.get("symbol_ends", ())),
         }
     )

@@ -164,18 +164,26 @@ class PieceDataset(Dataset[AcousticItem]):
         items = [self.whole[piece.clip] for piece in utterance]
         texts: list[Tensor] = []
         mels: list[Tensor] = []
+        paths: list[Tensor] = []
+        read = 0  # symbols before the piece
         for piece, item in zip(utterance, items, strict=True):
             mel = item.mel[:, piece.start_frame : piece.end_frame]
             if texts:
                 texts.append(self.boundary)
                 mels.append(_fade(mels[-1][:, -1], mel[:, 0], self.between))
+                paths.append(torch.linspace(read, read + 1, self.between))  # the boundary is read meanwhile
+                read += 1
             texts.append(item.text_ids[piece.start_symbol : piece.end_symbol])
             mels.append(mel)
+            path = item.reading_path[piece.start_frame : piece.end_frame] - piece.start_symbol
+            paths.append(read + path.clamp(0, len(texts[-1])))  # a cut keeps a little of the pause, the mark its place
+            read += len(texts[-1])
         # What else an item has, its first piece says.
         return items[0]._replace(
             id="+".join(item.id for item in items),
             text_ids=torch.cat([*texts, self.end]),
             mel=torch.cat(mels, dim=1),
+            reading_path=torch.cat(paths),
         )
 
 

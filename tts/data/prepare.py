@@ -6,16 +6,19 @@ pass through one by one: a corpus of any size takes the same memory, but for som
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from tts.atomic import sweep, write_failure
 from tts.batch import Utterance
+from tts.data.aligning import require_aligner
 from tts.data.cache import ClipCache, EntryFacts, EntryTask, make_entry, read_facts
 from tts.data.collect import TRAIN_SHARE, Collector
+from tts.data.guides import align_clips
 from tts.data.listing import Listing
-from tts.data.manifest import Prepared, load_prepared, name_some, save_prepared
+from tts.data.manifest import Clips, Prepared, line_of, load_prepared, name_some, save_prepared
 from tts.data.report import Found, LeftOut, build_report, write_report
 from tts.errors import AudioError, DataError, TextError
 from tts.parallel import WorkerDiedError, in_order, n_cores
@@ -47,8 +50,10 @@ def prepare(
 
     Raises:
         DataError: if there is nothing to train on, clips are missing or too many are bad, ids repeat, or a folder
-            cannot be written.
+            cannot be written; or if attention shall be guided by alignments and nothing is there to align with.
     """
+    if aligned := recipe.trainer.acoustic.guided_attention == "aligned":
+        require_aligner()  # before the hours that come first
     data, folder, cache = recipe.data, _folder(run_dir), ClipCache(recipe.audio, recipe.data)
     with (
         closing(Listing(utterances, data, folder)) as listing,
@@ -65,6 +70,10 @@ def prepare(
         assert prepared is not None, "what is usable was assembled"
         _check_speakers(prepared)
         save_prepared(prepared, kept.lines(prepared), run_dir)
+    if aligned:
+        prepared = load_prepared(run_dir, recipe.audio, frontend.fingerprint)
+        clips = Clips.of(align_clips(prepared.clips, recipe, progress))
+        save_prepared(replace(prepared, clips=clips), map(line_of, clips), run_dir)
     return load_prepared(run_dir, recipe.audio, frontend.fingerprint)
 
 

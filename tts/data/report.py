@@ -16,6 +16,7 @@ from tts.audio.denoise import NOISY, missing
 from tts.data.cache import EntryFacts
 from tts.data.manifest import Clip, Clips, Prepared, numbers, sentence_of, write_text
 from tts.data.matching import Finding, texts_and_durations
+from tts.errors import DataError
 
 OUTLIER_MADS = 5.0  # a log rate of speech this many median absolute deviations from the median is an outlier ...
 OUTLIER_FACTOR = 1.3  # ... if it also is so many times faster or slower: a very even speaker has no outliers
@@ -181,6 +182,20 @@ def write_report(report: Report, folder: Path, sample_rate: int) -> Path:
     write_text(folder / "report.json", json.dumps(plain, indent=1) + "\n")
     write_text(folder / "report.md", render(report, sample_rate))
     return folder / "report.md"
+
+
+def read_report(run_dir: Path) -> Report:
+    """What `write_report` wrote of a corpus that was prepared under a folder. Raises DataError."""
+    path = run_dir / "data" / "report.json"
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        report = Report(**plain)
+        report.left_out = [LeftOut(**clip) for clip in plain["left_out"]]
+        report.rate_of_speech_outliers = [RateOfSpeech(**clip) for clip in plain["rate_of_speech_outliers"]]
+        report.texts_and_durations = Finding(**plain["texts_and_durations"])
+        return report
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} cannot be read ({error!r}); run the stage prepare again") from None
 
 
 def render(report: Report, sample_rate: int) -> str:

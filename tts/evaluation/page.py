@@ -46,13 +46,18 @@ def write_page(report: Report, folder: Path) -> None:
         AudioError: if a clip that the report names is missing.
         OSError: if a picture is missing, or the page cannot be written.
     """
+    page = fill_template(f"{report.voice}: evaluation", _body(report, folder))
+    write_atomically(folder / "report.html", page.encode())
+
+
+def fill_template(title: str, body: str) -> str:
+    """A page with our style and player. title: plain text; body: HTML."""
     here = Path(__file__)
     parts = {
         name: here.with_name(f"page.{kind}").read_text("utf-8") for name, kind in (("style", "css"), ("script", "js"))
     }
     template = Template(here.with_name("page.html").read_text("utf-8"))
-    page = template.substitute(parts, title=escape(f"{report.voice}: evaluation"), body=_body(report, folder))
-    write_atomically(folder / "report.html", page.encode())
+    return template.substitute(parts, title=escape(title), body=body)
 
 
 def _body(report: Report, folder: Path) -> str:

@@ -10,16 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from tts.audio.files import Recording, resample, to_int16
+from tts.audio.sphinx import model_path, samples_for_sphinx
 from tts.evaluation.language_model import plain_words, pronunciations, trigrams, write_arpa, write_dictionary
 from tts.evaluation.measures import Finding, Measure, Part, Take, Text
 
-SAMPLE_RATE = 16000  # Hz, of the acoustic model
-PADDING = 0.1  # seconds of silence on either side: a voice begins at once, the acoustic model expects silence first
-LEVEL = -20.0  # dB of full scale, root mean square
 # Sphinx searches up to 30000. With this, both models together take two thirds of the time; of 20 clips of real speech
 # the closed one understood as much, and the open one 22.9 % of the words wrong instead of 22.1 %.
 STATES = 3000  # in a frame
@@ -58,7 +52,7 @@ def build_language_model(texts: Sequence[Text], folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_arpa(trigrams(dict.fromkeys(text.words for text in texts)), folder / ARPA)
-    write_dictionary(pronunciations(texts, _model_path("cmudict-en-us.dict")), folder / DICTIONARY)
+    write_dictionary(pronunciations(texts, model_path("cmudict-en-us.dict")), folder / DICTIONARY)
 
 
 class Intelligibility:
@@ -74,11 +68,11 @@ class Intelligibility:
         self.open_for = open_for
         self.measures: tuple[Measure, ...] = (*CLOSED, *(OPEN if open_too else ()))
         self._closed = _decoder(folder / ARPA, folder / DICTIONARY)
-        self._open = _decoder(_model_path("en-us.lm.bin"), _model_path("cmudict-en-us.dict")) if open_too else None
+        self._open = _decoder(model_path("en-us.lm.bin"), model_path("cmudict-en-us.dict")) if open_too else None
 
     def __call__(self, take: Take) -> Finding:
         """Listen to one take, of any length."""
-        samples = _samples(take.wave, take.sample_rate)
+        samples = samples_for_sphinx(take.wave, take.sample_rate)
         heard = _hear(self._closed, samples)
         parts = dict(zip(("wer", "cer"), word_and_character_errors(take.text.words, heard), strict=True))
         notes = {"heard": " ".join(heard)}
@@ -89,35 +83,17 @@ class Intelligibility:
         return Finding(parts, notes)
 
 
-def _model_path(name: str) -> Path:
-    """Of a part of the English model in the wheel."""
-    import pocketsphinx
-
-    return Path(pocketsphinx.get_model_path("en-us")) / name
-
-
 def _decoder(language_model: Path, dictionary: Path) -> Any:
     import pocketsphinx
 
     # Its log goes to the process's stderr, past Python, and is about its inner workings: only what ends it is let out.
     return pocketsphinx.Decoder(
-        hmm=str(_model_path("en-us")),
+        hmm=str(model_path()),
         lm=str(language_model),
         dict=str(dictionary),
         maxhmmpf=STATES,
         loglevel="FATAL",
     )
-
-
-def _samples(wave: Tensor, sample_rate: int) -> bytes:
-    """(T_wave,) in [-1, 1] as the recogniser takes it: 16-bit samples at its own rate, at one level, in silence."""
-    edge = torch.zeros(round(PADDING * SAMPLE_RATE))
-    if len(wave):
-        wave = resample(Recording(wave.detach().float().cpu(), sample_rate), SAMPLE_RATE)
-        level = wave.square().mean().sqrt().clamp_min(1e-4)  # what is digital silence stays it
-        wave = wave * (10 ** (LEVEL / 20) / level)
-        wave = wave / wave.abs().max().clamp_min(1.0)
-    return to_int16(torch.cat([edge, wave, edge])).numpy().tobytes()
 
 
 def _hear(decoder: Any, samples: bytes) -> tuple[str, ...]:

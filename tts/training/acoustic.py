@@ -12,6 +12,7 @@ from tts.alignment import health, mean_health
 from tts.batch import AcousticBatch
 from tts.data.manifest import Clip, Prepared
 from tts.decoding import Decoded
+from tts.errors import DataError
 from tts.evaluation.quick import Listener, failure_shares, mel_cepstral_distance
 from tts.interfaces import BY_ITSELF, AcousticModel, Vocoder
 from tts.losses import group_mask, guided_attention_loss, masked_l1, masked_l2, stop_loss
@@ -44,6 +45,11 @@ class AcousticTask(Task):
     ):
         """held_out: the validation clips as one batch, in the order of `clips`; listener: to the first of them."""
         super().__init__(model, stage)
+        if stage.guided_attention == "aligned" and not any(clip.symbol_ends for clip in prepared.clips):
+            raise DataError(
+                "trainer.acoustic.guided_attention=aligned, but no clip was aligned when the corpus was prepared; run "
+                "the stage prepare again, or take guided_attention=diagonal"
+            )
         self.acoustic = model
         self.prepared = prepared
         self.held_out = held_out
@@ -84,7 +90,10 @@ class AcousticTask(Task):
         for made in (scale(before.float()), scale(after.float())):
             mel = mel + stage.mel_l1_weight * masked_l1(made, target, mask)
             mel = mel + stage.mel_l2_weight * masked_l2(made, target, mask)
-        guided = guided_attention_loss(alignment, batch.text_lengths, batch.mel_lengths, stage.guided_sigma)
+        path = batch.reading_path if stage.guided_attention == "aligned" else None
+        guided = guided_attention_loss(
+            alignment, batch.text_lengths, batch.mel_lengths, stage.guided_sigma, path, stage.guided_symbols
+        )
         stop = stop_loss(stop_logit, batch.mel_lengths, stage.stop_positive_weight, self.acoustic.reduction)
         total = mel + self.plan.guided_weight * guided + stage.stop_weight * stop
         return Losses(total, {"mel": mel, "guided": guided, "stop": stop})
