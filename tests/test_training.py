@@ -209,7 +209,7 @@ class Line(Task):
     kind = "acoustic"
 
     def losses(self, batch):
-        return Losses((self.model(batch) ** 2).mean(), {})
+        return Losses({"square": (self.model(batch) ** 2).mean()}, torch.ones(1), (1.0,))
 
     def examine(self):
         return Score(0, 0)
