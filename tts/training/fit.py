@@ -287,7 +287,12 @@ def _has_amx() -> bool:
 
 def quiet_lightning() -> None:
     """Silence what Lightning says about choices that we made on purpose."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda", "lightning.pytorch"):
+    for name in (
+        "lightning.pytorch.utilities.rank_zero",
+        "lightning.fabric.utilities.distributed",
+        "lightning.pytorch.accelerators.cuda",
+        "lightning.pytorch",
+    ):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
         r".*isinstance\(treespec, LeafSpec\).*",  # Lightning calls what torch has renamed
@@ -295,6 +300,7 @@ def quiet_lightning() -> None:
         r".*resuming from a checkpoint that ended before the epoch.*",  # our sampler continues by itself
         r".*Checkpoint directory .* exists and is not empty.*",
         r".*It is recommended to use `self.log.*sync_dist=True.*",  # one process validates
+        r".*`broadcast_buffers` is deprecated.*",  # what replaces it is not in older versions of torch
         r".*You are trying to `self.log\(\)` but.*",
     ):
         warnings.filterwarnings("ignore", message=message)

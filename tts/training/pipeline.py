@@ -22,6 +22,7 @@ from tts.training.fit import (
     fit_gta,
     fit_vocoder,
     is_finished,
+    quiet_lightning,
     read_training_state,
 )
 from tts.training.gta import FOLDER, Mels, fingerprint, write_mels
@@ -39,6 +40,7 @@ def carry_out(plan: Plan, say: Say) -> bool:
     Raises:
         TTSError: for anything the user can mend; nothing has been written when the corpus is not there.
     """
+    quiet_lightning()
     launch(plan.recipe.trainer)
     plan = ranks.of_first(plan)  # a free folder's name may be another one a moment later
     try:
