@@ -218,6 +218,8 @@ class Task(pl.LightningModule):
                 torch.manual_seed(self.batches_seen * ranks.n_ranks() + ranks.rank())
             if resumed["cuda_rng"] is not None and ranks.rank() == 0 and self.device.type == "cuda":
                 torch.cuda.set_rng_state(resumed["cuda_rng"].cpu(), self.device)
+            elif ranks.rank() and self.device.type == "cuda":  # its own masks, though not those of an uninterrupted run
+                torch.cuda.manual_seed(self.batches_seen * ranks.n_ranks() + ranks.rank())
         elif ranks.rank():  # no two processes draw the same dropout
             torch.manual_seed(torch.initial_seed() + ranks.rank())
         self._resumed_rng = None
