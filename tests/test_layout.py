@@ -12,7 +12,7 @@ TTS = ROOT / "tts"
 
 # From the ground up. A module may import from its own level and from those before it.
 LEVELS = [
-    {"errors", "atomic", "progress", "parallel", "native", "speaking_command"},
+    {"errors", "atomic", "progress", "parallel", "native", "speaking_command", "ranks"},
     {"settings", "speakers"},
     {"config", "layers", "losses", "batch", "interfaces", "alignment", "failures", "word_times"},
     {"audio", "text"},

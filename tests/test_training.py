@@ -92,26 +92,34 @@ def test_killed_in_the_middle_equals_straight_through(trained, tmp_path, monkeyp
     assert sorted({event.step for event in log.Scalars("val/total")}) == [4, 8]
 
 
-def test_sigkill_at_any_step_loses_nothing_but_the_steps_since(trained, tmp_path):
-    run = tmp_path / "run"
+@pytest.mark.parametrize("half", ["acoustic", "vocoder"])
+def test_sigkill_at_any_step_loses_nothing_but_the_steps_since(trained, tmp_path, half):
+    """Also while clips are joined and cut and the plan changes: then every weight is that of an uninterrupted run."""
+    run, straight = tmp_path / "run", tmp_path / "straight"
     arguments = [f"data.root={trained.parent / 'corpus'}", f"data.cache={trained.parent / 'cache'}", *SMALL]
+    arguments += ["trainer.acoustic.join=0.5", "trainer.acoustic.cut=0.5", f"stages=[prepare,{half}]"]
     command = [sys.executable, "train.py", "recipe=own", f"run={run}", *arguments, *steps(10**6, every=2)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     training = subprocess.Popen(
         command, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment
     )
     deadline = time.monotonic() + 120
-    while not (run / "acoustic" / "last.ckpt").exists():
+    while not (run / half / "last.ckpt").exists():
         assert training.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
     time.sleep(0.4)
     training.send_signal(signal.SIGKILL)
     training.wait()
-    saved = torch.load(run / "acoustic" / "last.ckpt", weights_only=True)["global_step"]
+    saved = torch.load(run / half / "last.ckpt", weights_only=True)["global_step"]
     assert saved >= 2
-    assert main(["train", f"recipe={run}", "stages=[acoustic]", *steps(saved + 2, every=1)]) == 0
-    assert torch.load(run / "acoustic" / "last.ckpt", weights_only=True)["global_step"] == saved + 2
+    assert main(["train", f"recipe={run}", f"stages=[{half}]", *steps(saved + 8, every=4)]) == 0
+    assert main(["train", "recipe=own", f"run={straight}", *arguments, *steps(saved + 8, every=100)]) == 0
+    one, two = (torch.load(folder / half / "last.ckpt", weights_only=True) for folder in (run, straight))
+    assert one["global_step"] == saved + 8
+    assert_same(one["state_dict"], two["state_dict"])
+    assert_same(one["task"]["ema"]["average"], two["task"]["ema"]["average"])
+    assert torch.equal(one["task"]["rng"], two["task"]["rng"])
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(trained, tmp_path, capsys, monkeypatch):
@@ -209,7 +217,7 @@ class Line(Task):
     kind = "acoustic"
 
     def losses(self, batch):
-        return Losses((self.model(batch) ** 2).mean(), {})
+        return Losses({"square": (self.model(batch) ** 2).mean()}, torch.ones(1), (1.0,))
 
     def examine(self):
         return Score(0, 0)

@@ -1,6 +1,7 @@
 """What the commands share: reading `name=value`, refusing early, speaking to the user."""
 
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +18,12 @@ def complain(message: str, code: int = 2) -> int:
 def say(line: str) -> None:
     """Tell the user, at once also where the output is a pipe."""
     print(line, flush=True)
+
+
+def leads() -> bool:
+    """Whether this is the first, or the only one, of the processes that a launcher started."""
+    first = ("RANK", "SLURM_PROCID") if {"RANK", "SLURM_PROCID"} & set(os.environ) else ("NODE_RANK", "LOCAL_RANK")
+    return all(os.environ.get(name, "0") == "0" for name in first)
 
 
 def take(arguments: Sequence[str], names: Sequence[str]) -> tuple[dict[str, str], list[str]]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from tts.layers import length_mask
 
@@ -77,6 +78,10 @@ class AcousticBatch:
         assert int(self.text_lengths.max()) <= self.text_ids.shape[1], "texts fit their tensor"
         assert int(self.mel_lengths.max()) <= self.mel.shape[2], "mels fit their tensor"
         return self
+
+    def padded(self, n_frames: int, silence: float) -> "AcousticBatch":
+        """The same batch with mels padded to `n_frames`."""
+        return replace(self, mel=F.pad(self.mel, (0, n_frames - self.mel.shape[2]), value=silence))
 
     def to(self, device: torch.device | str) -> "AcousticBatch":
         """The same batch on a device."""

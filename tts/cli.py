@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tts.arguments import check_device, complain, number, progress_line, say, take, true_or_false, whole_number
+from tts.arguments import check_device, complain, leads, number, progress_line, say, take, true_or_false, whole_number
 from tts.atomic import check_writable, write_atomically
 from tts.cli_audit import audit
 from tts.cli_cache import cache
@@ -59,6 +59,8 @@ A recipe is a file in recipes/ (or a path), made of parts from configs/. Any key
   trainer.acoustic.align_by=3000  if attention is not aligned by then, training says why and helps, once; 0: never
   trainer.acoustic.guided_attention=aligned  attention is guided along each clip's forced alignment, not the diagonal
   trainer.acoustic.join=0.3 trainer.acoustic.cut=0.5  shares of clips joined to longer ones, cut at their pauses
+  trainer.devices=4             GPUs, or processes on CPUs, that share each batch; batch_size stays that of all together
+                                (torchrun, SLURM, several machines with trainer.num_nodes: docs/several_machines.md)
   init_from=runs/ljspeech       start from the weights of this voice, or of one *.safetensors file: to make a voice of
                                 minutes of speech. Symbols and speakers are mapped by name, the mel contract must be the
                                 same (audio=...), and a table tells what was copied and what is new
@@ -202,13 +204,14 @@ def train(arguments: Sequence[str]) -> int:
 
     share = Share.parse(options["shard"]) if "shard" in options else None
     plan = plan_run(options["recipe"], overrides, options.get("run", ""))._replace(share=share)
-    say(f"{'going on with' if plan.resumed else 'run'} {plan.run}; watch with: tensorboard --logdir {plan.run.parent}")
+    tell = say if leads() else (lambda line: None)
+    tell(f"{'going on with' if plan.resumed else 'run'} {plan.run}; watch with: tensorboard --logdir {plan.run.parent}")
     from tts.training.pipeline import carry_out
 
     if not carry_out(plan, say):
         return INTERRUPTED
     if (plan.run / "acoustic").is_dir():
-        say(f'speak: python synthesize.py "Hello world." voice={plan.run}')
+        tell(f'speak: python synthesize.py "Hello world." voice={plan.run}')
     return 0
 
 

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tts import ranks
+
 
 def length_mask(lengths: Tensor, size: int) -> Tensor:
     """(B,) lengths -> (B, size) bool, True = real."""
@@ -16,11 +18,26 @@ def length_mask(lengths: Tensor, size: int) -> Tensor:
 class MaskedBatchNorm1d(nn.BatchNorm1d):
     """Batch normalisation whose statistics and output know real positions only; padding comes out as zero."""
 
+    over_ranks = False  # statistics of training are those of all processes together; the trainer sets it
+
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
         """x: (B, C, T); mask: (B, T) bool. Returns (B, C, T)."""
         channels_last = x.transpose(1, 2)
-        real = super().forward(channels_last[mask])  # (n real positions, C)
+        real = channels_last[mask]  # (n real positions, C)
+        real = self._over_ranks(real) if self.training and self.over_ranks else super().forward(real)
         return torch.zeros_like(channels_last).masked_scatter(mask[:, :, None], real).transpose(1, 2)
+
+    def _over_ranks(self, real: Tensor) -> Tensor:
+        """What `nn.BatchNorm1d` does with the rows of all processes."""
+        standard, mean, variance, n = ranks.Standardized.apply(real.float(), self.eps)  # type: ignore[no-untyped-call]
+        assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+        assert self.num_batches_tracked is not None
+        with torch.no_grad():
+            self.num_batches_tracked.add_(1)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * n / (n - 1), self.momentum)
+        made: Tensor = (standard * self.weight + self.bias).to(real.dtype)
+        return made
 
 
 class ConvNorm(nn.Module):

@@ -83,6 +83,12 @@ def stop_targets(mel_lengths: Tensor, n_frames: int, r: int) -> Tensor:
     return 1.0 - length_mask(before_last, n_frames).float()
 
 
+def stop_weight(mel_lengths: Tensor, n_frames: int, r: int) -> Tensor:
+    """(B, n_frames) how much each frame counts in the stop loss."""
+    weight = torch.where(group_mask(mel_lengths, n_frames, r), 1.0, AFTER_END_WEIGHT)
+    return weight * group_mask(mel_lengths + AFTER_END * r, n_frames, r)
+
+
 def stop_loss(stop_logit: Tensor, mel_lengths: Tensor, positive_weight: float, r: int) -> Tensor:
     """Binary cross entropy of the stop token.
 
@@ -99,8 +105,7 @@ def stop_loss(stop_logit: Tensor, mel_lengths: Tensor, positive_weight: float, r
     """
     n_frames = stop_logit.shape[1]
     targets = stop_targets(mel_lengths, n_frames, r)
-    weight = torch.where(group_mask(mel_lengths, n_frames, r), 1.0, AFTER_END_WEIGHT)
-    weight = weight * group_mask(mel_lengths + AFTER_END * r, n_frames, r)
+    weight = stop_weight(mel_lengths, n_frames, r)
     error = F.binary_cross_entropy_with_logits(
         stop_logit, targets, reduction="none", pos_weight=stop_logit.new_tensor(positive_weight)
     )

@@ -278,10 +278,16 @@ class TrainerConfig:
     """The machine and the trainings."""
 
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: int = 1  # processes on each machine that train together, each with a GPU of its own, or on CPUs
+    num_nodes: int = 1  # machines
+    strategy: Literal["auto", "ddp"] = "auto"  # auto: ddp (data parallel) where there is more than one process
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"  # auto: bf16 on a GPU that has it, fp32 on a CPU
     acoustic: AcousticStage = field(default_factory=AcousticStage)
     vocoder: VocoderStage = field(default_factory=VocoderStage)
     gta: TuningStage = field(default_factory=TuningStage)
+
+    def __post_init__(self) -> None:
+        require(self.devices >= 1 and self.num_nodes >= 1, "trainer.devices and trainer.num_nodes are at least 1")
 
 
 @dataclass

@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tts.data.datasets import AcousticDataset, AcousticItem, Segment, SegmentDataset, VocoderClip, collate_acoustic
 from tts.data.manifest import Clip, numbers
+from tts.data.part import WHOLE, Part
 from tts.data.pieces import PieceBatches, PieceDataset
 from tts.data.sampler import LengthBatches, SegmentBatches
 from tts.settings import AcousticStage, AudioConfig, VocoderStage
@@ -21,13 +22,17 @@ def acoustic_loader(
     seed: int,
     start: int = 0,
     speakers: Sequence[str] = ONE_SPEAKER,
+    part: Part = WHOLE,
 ) -> "DataLoader[AcousticItem]":
-    """Yields an `AcousticBatch` of utterances of similar length, endlessly. speakers: the table of the corpus."""
+    """Yields an `AcousticBatch` of utterances of similar length, endlessly. speakers: the table of the corpus.
+
+    part: whose shares of the batches these are.
+    """
     dataset: Dataset[AcousticItem] = AcousticDataset(clips, audio, speakers)
     lengths = numbers(clips, "n_frames").tolist()
-    batches: Sampler[Any] = LengthBatches(lengths, stage.batch_size, stage.batch_frames, seed, start)
+    batches: Sampler[Any] = LengthBatches(lengths, stage.batch_size, stage.batch_frames, seed, start, part)
     if stage.join or stage.cut:
-        dataset, batches = PieceDataset(clips, audio, speakers), PieceBatches(clips, audio, stage, seed, start)
+        dataset, batches = PieceDataset(clips, audio, speakers), PieceBatches(clips, audio, stage, seed, start, part)
     return DataLoader(
         dataset,
         batch_sampler=batches,
@@ -45,8 +50,9 @@ def vocoder_loader(
     left_context_frames: int,
     seed: int,
     start: int = 0,
+    part: Part = WHOLE,
 ) -> "DataLoader[Segment]":
-    """Yields a `VocoderBatch` of random segments, endlessly."""
+    """Yields a `VocoderBatch` of random segments, endlessly. part: whose shares of the batches these are."""
     dataset = SegmentDataset(
         clips,
         audio,
@@ -57,7 +63,7 @@ def vocoder_loader(
     n_frames = numbers(clips, "n_frames").tolist()
     return DataLoader(
         dataset,
-        batch_sampler=SegmentBatches(n_frames, stage.batch_size, stage.segment_frames, seed, start),
+        batch_sampler=SegmentBatches(n_frames, stage.batch_size, stage.segment_frames, seed, start, part),
         collate_fn=dataset.collate,
         num_workers=stage.loader_workers,
         persistent_workers=stage.loader_workers > 0,

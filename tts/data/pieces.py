@@ -19,8 +19,9 @@ from torch.utils.data import Dataset, Sampler
 from tts.data.cache import load_mel
 from tts.data.datasets import AcousticDataset, AcousticItem
 from tts.data.manifest import Clip
+from tts.data.part import WHOLE, Part
 from tts.data.pauses import pauses, quiet_frames
-from tts.data.sampler import endless, length_batches
+from tts.data.sampler import check_enough, endless, length_batches
 from tts.errors import DataError
 from tts.settings import AcousticStage, AudioConfig
 from tts.speakers import ONE_SPEAKER
@@ -86,27 +87,39 @@ class PieceBatches(Sampler[list[Joined]]):
         stage: shares of what is cut and joined, and the bounds of utterances and batches.
         seed: of all that is drawn.
         start: number of the first batch.
+        part: whose shares of the batches these are.
     """
 
-    def __init__(self, clips: Sequence[Clip], audio: AudioConfig, stage: AcousticStage, seed: int, start: int = 0):
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        audio: AudioConfig,
+        stage: AcousticStage,
+        seed: int,
+        start: int = 0,
+        part: Part = WHOLE,
+    ):
         self.clips = clips
         self.stage = stage
         self.seed = seed
         self.start = start
+        self.part = part
         self.between = round(BETWEEN_SECONDS / audio.frame_seconds)
         self.longest = min(stage.batch_frames, round(stage.join_seconds / audio.frame_seconds))
         self.wholes = [whole(index, clip) for index, clip in enumerate(clips)]
         self.cuts = [cut(index, clip, audio) if stage.cut else [] for index, clip in enumerate(clips)]
 
     def __iter__(self) -> Iterator[list[Joined]]:
-        return endless(self.epoch, self.start)
+        for batch in endless(self.epoch, self.start):
+            yield [batch[place] for place in self.part.share([self._length(utterance) for utterance in batch])]
 
     def epoch(self, number: int) -> list[list[Joined]]:
-        """The batches of one epoch, in order."""
+        """The whole batches of one epoch, in order."""
         rng = random.Random(f"pieces {self.seed} {number}")
         utterances = self._utterances(rng)
         lengths = [self._length(utterance) for utterance in utterances]
-        batches = length_batches(lengths, self.stage.batch_size, self.stage.batch_frames, rng)
+        check_enough(len(lengths), self.part, "utterances to train on, clips being joined,")
+        batches = length_batches(lengths, self.stage.batch_size, self.stage.batch_frames, rng, least=self.part.of)
         return [[utterances[index] for index in batch] for batch in batches]
 
     def _utterances(self, rng: random.Random) -> list[Joined]:

@@ -8,14 +8,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from tts import ranks
 from tts.alignment import health, mean_health
+from tts.audio.mel import silence_value
 from tts.batch import AcousticBatch
 from tts.data.manifest import Clip, Prepared
 from tts.decoding import Decoded
 from tts.errors import DataError
 from tts.evaluation.quick import Listener, failure_shares, mel_cepstral_distance
 from tts.interfaces import BY_ITSELF, AcousticModel, Vocoder
-from tts.losses import group_mask, guided_attention_loss, masked_l1, masked_l2, stop_loss
+from tts.losses import group_mask, guided_attention_loss, masked_l1, masked_l2, stop_loss, stop_weight
 from tts.settings import AcousticStage
 from tts.synthesis import Synthesizer
 from tts.training.diagnosis import clip_losses, diagnose
@@ -66,6 +68,9 @@ class AcousticTask(Task):
     def losses(self, batch: AcousticBatch) -> Losses:
         """Mel before and after the postnet, guided attention, stop token; over real frames only."""
         self.plan = self._follow_plan()
+        if ranks.n_ranks() > 1:  # the frames behind an utterance that count depend on the longest of the whole batch
+            longest = ranks.largest(torch.tensor(batch.mel.shape[2], device=batch.mel.device))
+            batch = batch.padded(int(longest), silence_value(self.prepared.audio))
         output = self.acoustic(batch)
         if self.global_step % 20 == 0:
             self._observe(output.alignment[:4].detach(), batch)
@@ -95,8 +100,11 @@ class AcousticTask(Task):
             alignment, batch.text_lengths, batch.mel_lengths, stage.guided_sigma, path, stage.guided_symbols
         )
         stop = stop_loss(stop_logit, batch.mel_lengths, stage.stop_positive_weight, self.acoustic.reduction)
-        total = mel + self.plan.guided_weight * guided + stage.stop_weight * stop
-        return Losses(total, {"mel": mel, "guided": guided, "stop": stop})
+        frames = stop_weight(batch.mel_lengths, batch.mel.shape[2], self.acoustic.reduction)
+        counts = torch.stack([mask.sum(), batch.mel_lengths.sum(), frames.sum()])
+        return Losses(
+            {"mel": mel, "guided": guided, "stop": stop}, counts, (1.0, self.plan.guided_weight, stage.stop_weight)
+        )
 
     def _observe(self, alignment: Tensor, batch: AcousticBatch) -> None:
         """The word on the progress line: how the attention of this batch looks."""

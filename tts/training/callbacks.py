@@ -9,8 +9,10 @@ from types import FrameType
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from tqdm import tqdm
 
+from tts import ranks
 from tts.checkpoint import save_half, save_training_state
 from tts.progress import progress_bar
 from tts.settings import Recipe, StageConfig
@@ -31,7 +33,8 @@ class Keeper(pl.Callback):
         self.symbols = symbols
         self.speakers = speakers
         self.stage = stage
-        self.interrupted = False
+        self.interrupted = False  # as all processes agree
+        self._asked_at: float | None = None  # when this process heard Ctrl-C
         self.saved_step = -1
         self._began = self._saved_at = 0.0
         self._minutes_before = 0.0
@@ -43,29 +46,42 @@ class Keeper(pl.Callback):
         self._minutes_before = pl_module.minutes
         self.saved_step = trainer.global_step
         self._saved_at = self._began
-        for left_over in self.folder.glob(".*.tmp"):  # of a run that was killed while it wrote
+        for left_over in (
+            self.folder.glob(".*.tmp") if ranks.rank() == 0 else ()
+        ):  # of a run that was killed while it wrote
             left_over.unlink(missing_ok=True)
         self._old_handler = signal.signal(signal.SIGINT, self._on_interrupt)
 
     def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
         """The first Ctrl-C lets the step finish and saves; a second one stops at once."""
-        self.interrupted = True
-        tqdm.write("saving after this step; Ctrl-C again stops at once", file=sys.stderr)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        now = time.monotonic()
+        if self._asked_at is None:
+            self._asked_at = now
+            if ranks.rank() == 0:
+                tqdm.write("saving after this step; Ctrl-C again stops at once", file=sys.stderr)
+        elif now - self._asked_at > 1:  # earlier, it is a launcher that passes the first one on
+            signal.default_int_handler(number, frame)
+
+    def _agree(self, task: Task) -> list[bool]:
+        """Whether any process heard Ctrl-C; and by the first one's clock, whether time is up, and to save."""
+        leads = ranks.rank() == 0
+        out_of_time = leads and 0 < self.stage.max_minutes <= task.minutes
+        overdue = leads and time.monotonic() - self._saved_at >= 60 * self.stage.checkpoint_minutes
+        mine = torch.tensor([self._asked_at is not None, out_of_time, overdue], dtype=torch.int32, device=task.device)
+        return [bool(flag) for flag in ranks.largest(mine).tolist()]
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, Task)
         pl_module.minutes = self._minutes_before + (time.monotonic() - self._began) / 60
-        out_of_time = 0 < self.stage.max_minutes <= pl_module.minutes
+        self.interrupted, out_of_time, overdue = self._agree(pl_module)
         if self.interrupted or out_of_time:
             trainer.should_stop = True
         pl_module.in_a_hurry = self.interrupted
         step = trainer.global_step
         # Where a validation follows, the checkpoint waits for it: a killed run would not make up for it.
         validates = (trainer.fit_loop.total_batch_idx + 1) % self.stage.validate_every == 0
-        overdue = time.monotonic() - self._saved_at >= 60 * self.stage.checkpoint_minutes
         due = (step % self.stage.checkpoint_every == 0 or overdue) and not validates
         if (due or self.interrupted) and step != self.saved_step:
             self.save(trainer, pl_module)
@@ -74,15 +90,17 @@ class Keeper(pl.Callback):
         assert isinstance(pl_module, Task)
         if pl_module.in_a_hurry:
             return
-        if pl_module.score == pl_module.best:
+        if pl_module.score == pl_module.best and ranks.rank() == 0:
             self._export(pl_module, "best")
         if trainer.global_step % self.stage.checkpoint_every == 0 and trainer.global_step != self.saved_step:
             self.save(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Task)
+        self.interrupted, _, _ = self._agree(pl_module)
         if not self.interrupted or trainer.global_step != self.saved_step:
             self.save(trainer, pl_module)
+        ranks.of_first(None)  # what was saved is there for all
         signal.signal(signal.SIGINT, self._old_handler)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -90,12 +108,15 @@ class Keeper(pl.Callback):
             signal.signal(signal.SIGINT, self._old_handler)
 
     def save(self, trainer: pl.Trainer, task: Task) -> None:
-        """Write the training state and the newest voice half."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._export(task, "last")  # first: a run whose state says that it is finished must be able to speak
-        save_training_state(self.folder / "last.ckpt", trainer._checkpoint_connector.dump_checkpoint(False))
+        """Write the training state and the newest voice half; the state is gathered from all processes."""
+        state = trainer._checkpoint_connector.dump_checkpoint(False)
         self.saved_step = trainer.global_step
         self._saved_at = time.monotonic()
+        if ranks.rank():
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._export(task, "last")  # first: a run whose state says that it is finished must be able to speak
+        save_training_state(self.folder / "last.ckpt", state)
 
     def _export(self, task: Task, name: str) -> None:
         save_half(

@@ -15,16 +15,19 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from tts import ranks
 from tts.batch import AcousticBatch, VocoderBatch
 from tts.checkpoint import Stored, build_acoustic, build_vocoder, find_half, load_vocoder, read_speakers
 from tts.config import differences
 from tts.data.datasets import AcousticDataset, Segment, VocoderClip, collate_acoustic
 from tts.data.loaders import acoustic_loader, vocoder_loader
 from tts.data.manifest import Prepared, numbers
+from tts.data.part import WHOLE, Part
 from tts.decoding import Lengths
 from tts.errors import CheckpointError, ConfigError
 from tts.evaluation.quick import Listener, why_deaf
 from tts.interfaces import Vocoder
+from tts.layers import MaskedBatchNorm1d
 from tts.settings import Recipe, StageConfig, VocoderStage
 from tts.speakers import list_speakers
 from tts.synthesis import Synthesizer
@@ -32,6 +35,7 @@ from tts.text.frontend import Frontend
 from tts.training.acoustic import AcousticTask
 from tts.training.callbacks import Keeper, ProgressLine
 from tts.training.gta import Mels
+from tts.training.launch import environments, strategy_of_training
 from tts.training.task import OneBatch, Score, Task
 from tts.training.vocoder import VocoderTask, read_passages
 from tts.training.warm_start import take_over
@@ -74,11 +78,12 @@ def fit_acoustic(
     synthesizer = Synthesizer(
         model, vocoder, frontend, recipe.audio, lengths=lengths_of(prepared), speakers=prepared.speakers
     )
-    listener = _listener(recipe, prepared)
+    listener = _listener(recipe, prepared) if ranks.rank() == 0 else None  # which alone validates
     task = AcousticTask(model, stage, prepared, synthesizer, held_out, clips, listener)
 
     def batches(start: int) -> object:
-        return acoustic_loader(prepared.split("train"), recipe.audio, stage, recipe.seed, start, prepared.speakers)
+        clips, part = prepared.split("train"), Part(ranks.rank(), ranks.n_ranks())
+        return acoustic_loader(clips, recipe.audio, stage, recipe.seed, start, prepared.speakers, part)
 
     return _fit(recipe, run, task, batches, prepared, frontend.symbols)
 
@@ -120,8 +125,9 @@ def fit_vocoder(
     model.scaler.fit(prepared.mel_mean, prepared.mel_std)
     if start:
         say(take_over(model, start))
+    part = Part(ranks.rank(), ranks.n_ranks())
     task = _vocoder_task(recipe, model, stage, prepared.split("held_out"), "vocoder")
-    return _fit(recipe, run, task, _segments(recipe, model, stage, prepared.split("train")), prepared, ())
+    return _fit(recipe, run, task, _segments(recipe, model, stage, prepared.split("train"), part), prepared, ())
 
 
 def fit_gta(recipe: Recipe, run: Path, prepared: Prepared, vocoder: Path, mels: Mels) -> Outcome:
@@ -139,12 +145,13 @@ def fit_gta(recipe: Recipe, run: Path, prepared: Prepared, vocoder: Path, mels: 
         keys = " ".join(f"vocoder.{key}={getattr(half.recipe.vocoder, key)}" for key in changed)
         raise CheckpointError(f"{vocoder} is another vocoder than the recipe of {run} asks for; take its own: {keys}")
     model = half.model.train()
+    part = Part(ranks.rank(), ranks.n_ranks())
     task = _vocoder_task(recipe, model, stage, mels.split("held_out"), "gta")
     task.to(device_of_training(recipe.trainer.accelerator))
     before = task.held_out_bits()
     task.best = Score(0.0, before)  # a training state that lies there brings its own
     task.facts |= {"made_from": mels.made_from, "bits_before": before}
-    return _fit(recipe, run, task, _segments(recipe, model, stage, mels.split("train")), prepared, ())
+    return _fit(recipe, run, task, _segments(recipe, model, stage, mels.split("train"), part), prepared, ())
 
 
 def _vocoder_task(
@@ -155,11 +162,11 @@ def _vocoder_task(
 
 
 def _segments(
-    recipe: Recipe, model: Vocoder, stage: VocoderStage, clips: Sequence[VocoderClip]
+    recipe: Recipe, model: Vocoder, stage: VocoderStage, clips: Sequence[VocoderClip], part: Part = WHOLE
 ) -> Callable[[int], "DataLoader[Segment]"]:
     """From batch n on: batches of segments with as much left context as the model can see."""
     context = -(-model.receptive_field // recipe.audio.hop_length)
-    return partial(vocoder_loader, clips, recipe.audio, stage, model.mel_context, context, recipe.seed)
+    return partial(vocoder_loader, clips, recipe.audio, stage, model.mel_context, context, recipe.seed, part=part)
 
 
 class _Data(pl.LightningDataModule):
@@ -193,9 +200,16 @@ def _fit(
     state = folder / "last.ckpt"
     keeper = Keeper(folder, recipe, symbols, prepared.speakers, stage)
     quiet_lightning()
+    for module in task.model.modules():
+        if isinstance(module, MaskedBatchNorm1d):
+            module.over_ranks = ranks.n_ranks() > 1
     trainer = pl.Trainer(
         accelerator=recipe.trainer.accelerator,
-        devices=1,
+        devices=recipe.trainer.devices,
+        num_nodes=recipe.trainer.num_nodes,
+        strategy=strategy_of_training(),
+        use_distributed_sampler=False,  # the loaders know their part
+        plugins=environments(),
         precision=_precision(recipe.trainer.precision, recipe.trainer.accelerator),
         max_steps=stage.max_steps,
         max_epochs=-1,
@@ -204,7 +218,7 @@ def _fit(
         num_sanity_val_steps=0,
         log_every_n_steps=5,
         logger=TensorBoardLogger(run / "tensorboard", name="", version=task.name),
-        callbacks=[keeper, ProgressLine(stage.max_steps, task.name)],
+        callbacks=[keeper, *([ProgressLine(stage.max_steps, task.name)] if ranks.rank() == 0 else [])],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -273,13 +287,20 @@ def _has_amx() -> bool:
 
 def quiet_lightning() -> None:
     """Silence what Lightning says about choices that we made on purpose."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda", "lightning.pytorch"):
+    for name in (
+        "lightning.pytorch.utilities.rank_zero",
+        "lightning.fabric.utilities.distributed",
+        "lightning.pytorch.accelerators.cuda",
+        "lightning.pytorch",
+    ):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
         r".*isinstance\(treespec, LeafSpec\).*",  # Lightning calls what torch has renamed
         r".*does not have many workers.*",  # clips come from memory: more processes are slower here
         r".*resuming from a checkpoint that ended before the epoch.*",  # our sampler continues by itself
         r".*Checkpoint directory .* exists and is not empty.*",
+        r".*It is recommended to use `self.log.*sync_dist=True.*",  # one process validates
+        r".*`broadcast_buffers` is deprecated.*",  # what replaces it is not in older versions of torch
         r".*You are trying to `self.log\(\)` but.*",
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from tts import ranks
 from tts.batch import Utterance
 from tts.checkpoint import Kind, build_vocoder, find_trained, load_acoustic, read_facts
 from tts.data.manifest import Prepared, load_prepared
 from tts.data.matching import texts_and_durations
 from tts.data.prepare import prepare, prepare_share
 from tts.data.preview import preview, set_aside
-from tts.errors import CheckpointError
+from tts.errors import CheckpointError, TTSError
 from tts.runs import Plan, write_recipe
 from tts.settings import DataConfig, Recipe, Share
 from tts.text.frontend import Frontend
@@ -23,9 +24,11 @@ from tts.training.fit import (
     fit_gta,
     fit_vocoder,
     is_finished,
+    quiet_lightning,
     read_training_state,
 )
 from tts.training.gta import FOLDER, Mels, fingerprint, write_mels
+from tts.training.launch import launch
 from tts.training.warm_start import find_starts
 
 StageName = Literal["acoustic", "vocoder", "gta"]
@@ -39,11 +42,25 @@ def carry_out(plan: Plan, say: Say) -> bool:
     Raises:
         TTSError: for anything the user can mend; nothing has been written when the corpus is not there.
     """
+    quiet_lightning()
+    launch(plan.recipe.trainer)
+    plan = ranks.of_first(plan)  # a free folder's name may be another one a moment later
     try:
-        return _stages(plan, say)
+        return _stages(plan, say if ranks.rank() == 0 else _mute)
     except KeyboardInterrupt:
         say(f"interrupted; go on with: {_command(plan)}")
         return False
+    except RuntimeError as error:
+        if ranks.n_ranks() == 1 or not any(name in str(error).lower() for name in ("gloo", "nccl", "connection")):
+            raise
+        raise TTSError(
+            f"process {ranks.rank()} of {ranks.n_ranks()} has lost another one, which died or cannot be reached; see "
+            f"what it said, then go on with: {_command(plan)}"
+        ) from None
+
+
+def _mute(line: str) -> None:
+    """What a process says that is not the first."""
 
 
 def _command(plan: Plan) -> str:
@@ -61,8 +78,7 @@ def _stages(plan: Plan, say: Say) -> bool:
     # Asked before the hours that come first: a vocoder that does not fit the mel contract is refused here.
     trainable = not {"vocoder", "gta"} & set(stages) or build_vocoder(recipe).trainable
     starts = find_starts(recipe, run, frontend.symbols, say)
-    prepared = _prepared(plan, frontend, say)
-    keep_lexicon(recipe.text, run)
+    prepared = ranks.first_does(lambda: _prepared(plan, frontend, say))
     if "acoustic" in stages and not _train(
         plan, "acoustic", say, lambda: fit_acoustic(recipe, run, prepared, frontend, starts.acoustic, say)
     ):
@@ -86,10 +102,12 @@ def _prepared(plan: Plan, frontend: Frontend, say: Say) -> Prepared:
     if "prepare" not in recipe.stages:
         prepared = load_prepared(run, recipe.audio, frontend.fingerprint)
         write_recipe(plan.stored, run)
+        keep_lexicon(recipe.text, run)
         return prepared
     utterances = _read_corpus(recipe.data, say)
     write_recipe(plan.stored, run)
     prepared = prepare(recipe, run, set_aside(utterances, run / "data", say), frontend)
+    keep_lexicon(recipe.text, run)
     say(f"prepared {len(prepared.clips)} clips, {prepared.hours('train'):.2f} h to train on: {run}/data/report.md")
     fit = texts_and_durations(prepared.clips)
     if fit.advice:
@@ -148,8 +166,10 @@ def _tune(plan: Plan, prepared: Prepared, say: Say) -> bool:
         say(f"gta: the {' and the '.join(changed)} half has changed since it was begun, so it begins anew")
 
     def fit() -> Outcome:
-        mels = _mels(recipe, run, halves["acoustic"], made_from, prepared, say)
-        if changed or state is None:  # not before there are mels: until then the voice speaks as it did
+        mels = ranks.first_does(lambda: _mels(recipe, run, halves["acoustic"], made_from, prepared, say))
+        if (
+            changed or state is None
+        ) and ranks.rank() == 0:  # not before there are mels: until then the voice speaks as it did
             for name in ("last.ckpt", "last.safetensors", "best.safetensors"):
                 (run / FOLDER / name).unlink(missing_ok=True)
         return fit_gta(recipe, run, prepared, halves["vocoder"], mels)

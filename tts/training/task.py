@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
+from tts import ranks
 from tts.checkpoint import Kind
 from tts.errors import TTSError
 from tts.settings import StageConfig
@@ -29,10 +30,28 @@ class Score(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """What a training step minimises, and its parts for the log."""
+    """What a training step minimises: a weighted sum of means."""
 
-    total: Tensor
     parts: dict[str, Tensor]
+    counts: Tensor  # (parts,) of what each is the mean of
+    weights: tuple[float, ...]
+
+    @property
+    def total(self) -> Tensor:
+        """Their weighted sum."""
+        return torch.stack([w * part for w, part in zip(self.weights, self.parts.values(), strict=True)]).sum()
+
+    def shared(self) -> "Losses":
+        """Times what this process's share of the batch weighs: averaged over processes, those of the whole batch."""
+        if ranks.n_ranks() == 1:
+            return self
+        shares = ranks.share_of_mean(self.counts.float())
+        return self._replace(parts={name: s * p for s, (name, p) in zip(shares, self.parts.items(), strict=True)})
+
+    def gathered(self) -> "Losses":
+        """The means over the whole batch, for the log, from shares."""
+        means = ranks.total(torch.stack([part.detach() for part in self.parts.values()])) / ranks.n_ranks()
+        return self._replace(parts=dict(zip(self.parts, means, strict=True)))
 
 
 class Task(pl.LightningModule):
@@ -94,9 +113,10 @@ class Task(pl.LightningModule):
             # From the recipe, not from the optimizer's saved state: a resumed run may have changed them.
             group.update(lr=self.learning_rate(self.global_step), weight_decay=self.stage.weight_decay)
         statistics = [buffer.clone() for buffer in self.model.buffers()]
-        losses = self.losses(batch)
+        losses = self.losses(batch).shared()
         optimizer.zero_grad()
         self.manual_backward(losses.total)
+        losses = losses.gathered()  # with the gradient, which is averaged, all processes decide alike
         norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.stage.gradient_clip))
         self.batches_seen += 1
         if math.isfinite(norm) and math.isfinite(float(losses.total.detach())):
@@ -124,6 +144,11 @@ class Task(pl.LightningModule):
         """Lightning validates over one empty batch; the work is in `examine`."""
         if self.in_a_hurry:
             return
+        if ranks.rank() == 0:
+            self._examine()
+        self.score, self.best, self.facts = ranks.of_first((self.score, self.best, self.facts))
+
+    def _examine(self) -> None:
         # Its dropout is the same every time, and training's random numbers do not notice it. Precision is that of
         # synthesis, which Lightning's would lower.
         devices = [self.device] if self.device.type == "cuda" else []
@@ -164,6 +189,7 @@ class Task(pl.LightningModule):
             "facts": self.facts,
             "best": list(self.best) if self.best else None,
             "judged_by": self.judged_by,
+            "rngs_of_others": ranks.of_all(torch.get_rng_state())[1:],
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
         }
@@ -185,9 +211,17 @@ class Task(pl.LightningModule):
         self.ema.to(self.device)
         resumed = getattr(self, "_resumed_rng", None)
         if resumed:
-            torch.set_rng_state(resumed["rng"].cpu())
-            if resumed["cuda_rng"] is not None and self.device.type == "cuda":
+            rngs = [resumed["rng"], *resumed.get("rngs_of_others", [])]
+            if len(rngs) == ranks.n_ranks():
+                torch.set_rng_state(rngs[ranks.rank()].cpu())
+            else:  # another number of processes
+                torch.manual_seed(self.batches_seen * ranks.n_ranks() + ranks.rank())
+            if resumed["cuda_rng"] is not None and ranks.rank() == 0 and self.device.type == "cuda":
                 torch.cuda.set_rng_state(resumed["cuda_rng"].cpu(), self.device)
+            elif ranks.rank() and self.device.type == "cuda":  # its own masks, though not those of an uninterrupted run
+                torch.cuda.manual_seed(self.batches_seen * ranks.n_ranks() + ranks.rank())
+        elif ranks.rank():  # no two processes draw the same dropout
+            torch.manual_seed(torch.initial_seed() + ranks.rank())
         self._resumed_rng = None
 
 

@@ -59,7 +59,7 @@ class VocoderTask(Task):
     def losses(self, batch: VocoderBatch) -> Losses:
         """Bits per sample."""
         bits = self.vocoder.loss(batch)
-        return Losses(bits, {"bits": bits})
+        return Losses({"bits": bits}, torch.tensor([float(len(batch.wave))], device=self.device), (1.0,))
 
     def examine(self) -> Score:
         """Bits on held-out segments, which decide; then copies of the passages, as figures, audio and pictures."""
