@@ -30,6 +30,7 @@ LEVELS = [
         "cli_download",
         "cli_evaluation",
         "cli_fetch",
+        "cli_synthesis",
         "cli_text",
         "cli_voice",
     },
