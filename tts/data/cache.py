@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from tts.atomic import write_atomically, write_failure
 from tts.audio.clean import change_loudness, clipping_share, loudness, trim_silence
-from tts.audio.files import from_int16, read_recording, resample, to_int16
+from tts.audio.files import Recording, from_int16, read_recording, resample, to_int16
 from tts.audio.mel import mel_spectrogram
 from tts.errors import DataError
 from tts.settings import AudioConfig, DataConfig
@@ -118,6 +118,14 @@ class ClipCache:
         return index if whole else {}
 
 
+class Cleaned(NamedTuple):
+    """A clip as a model meets it."""
+
+    wave: Tensor  # (T_wave,) int16
+    mel: Tensor  # (n_mels, T_mel) of exactly that wave
+    facts: EntryFacts
+
+
 def make_entry(task: EntryTask) -> EntryFacts:
     """Read, trim, resample and level a clip, and write its entry.
 
@@ -125,8 +133,18 @@ def make_entry(task: EntryTask) -> EntryFacts:
         AudioError: if the clip is of no use.
         DataError: if the entry cannot be written.
     """
+    cleaned = clean_clip(read_recording(task.audio_path), task)
+    write_entry(task.entry, cleaned)
+    return cleaned.facts
+
+
+def clean_clip(recording: Recording, task: EntryTask) -> Cleaned:
+    """Trim, resample and level a recording as the task says, wherever it comes from.
+
+    Raises:
+        AudioError: if the clip is of no use.
+    """
     audio = task.audio
-    recording = read_recording(task.audio_path)
     resampled = resample(recording, audio.sample_rate)
     trimmed = trim_silence(resampled, audio.sample_rate, task.trim_db, task.keep_silence)
     recorded_loudness = loudness(trimmed.wave, audio.sample_rate)
@@ -143,15 +161,19 @@ def make_entry(task: EntryTask) -> EntryFacts:
         mel_sum=tuple(mel.double().sum(dim=1).tolist()),
         mel_square_sum=tuple(mel.double().square().sum(dim=1).tolist()),
     )
-    tensors = {"wave": wave, "mel": mel.contiguous()}
-    measured = json.dumps(asdict(facts))
+    return Cleaned(wave, mel, facts)
+
+
+def write_entry(entry: Path, cleaned: Cleaned) -> None:
+    """Write an entry, whole or not at all. Raises DataError where that cannot be."""
+    tensors = {"wave": cleaned.wave, "mel": cleaned.mel.contiguous()}
+    measured = json.dumps(asdict(cleaned.facts))
     # One key of metadata: several would be written in any order, and the same entry would not be the same bytes.
     metadata = {"entry": json.dumps({"facts": measured, "checksum": _checksum(tensors, measured)})}
     try:
-        write_atomically(task.entry, save(tensors, metadata))
+        write_atomically(entry, save(tensors, metadata))
     except OSError as error:
-        raise DataError(write_failure(task.entry, error)) from None
-    return facts
+        raise DataError(write_failure(entry, error)) from None
 
 
 def read_facts(entry: Path) -> EntryFacts | None:
