@@ -61,6 +61,14 @@ def sentence_of(words: Sequence[WordSpan]) -> str:
     return " ".join(word.word for word in words).casefold()
 
 
+class Whole(NamedTuple):
+    """A corpus that is streamed, of which only some clips are at hand."""
+
+    speakers: tuple[str, ...]  # all of them
+    hours: float  # to train on; 0 where nobody knows before the end
+    fingerprint: str  # of what is streamed; the batches follow from it
+
+
 @dataclass
 class Prepared:
     """A corpus ready for training."""
@@ -72,10 +80,13 @@ class Prepared:
     mel_std: Tensor  # (n_mels,)
     frames_per_symbol: FramesPerSymbol
     text_fingerprint: str
+    whole: Whole | None = None  # what `clips` are a sample of; None: they are all there is
 
     @property
     def speakers(self) -> tuple[str, ...]:
         """The table of speakers, sorted; one without a name where the corpus names none."""
+        if self.whole:
+            return self.whole.speakers
         return tuple(sorted({clip.speaker for clip in self.clips}))
 
     def split(self, name: Split) -> list[Clip]:
@@ -89,7 +100,7 @@ class Prepared:
 
 def save_prepared(prepared: Prepared, run_dir: Path) -> None:
     """Write manifest and statistics under `run_dir/data`, each whole or not at all."""
-    lines = [json.dumps({**asdict(clip), "cache_file": str(clip.cache_file)}) for clip in prepared.clips]
+    lines = [json.dumps(line_of(clip)) for clip in prepared.clips]
     statistics = {
         "audio": asdict(prepared.audio),
         "audio_fingerprint": prepared.audio.fingerprint,
@@ -100,6 +111,7 @@ def save_prepared(prepared: Prepared, run_dir: Path) -> None:
         "frames_per_symbol": prepared.frames_per_symbol._asdict(),
         "mel_mean": prepared.mel_mean.tolist(),
         "mel_std": prepared.mel_std.tolist(),
+        "whole": prepared.whole._asdict() if prepared.whole else None,
     }
     write_text(run_dir / "data" / MANIFEST, "".join(line + "\n" for line in lines))
     write_text(run_dir / "data" / STATISTICS, json.dumps(statistics, indent=1) + "\n")
@@ -119,11 +131,12 @@ def load_prepared(run_dir: Path, audio: AudioConfig, text_fingerprint: str) -> P
         prepared = Prepared(
             AudioConfig(**statistics["audio"]),
             tuple(statistics["symbols"]),
-            [_clip(json.loads(line)) for line in lines],
+            [clip_of(json.loads(line)) for line in lines],
             torch.tensor(statistics["mel_mean"]),
             torch.tensor(statistics["mel_std"]),
             FramesPerSymbol(**statistics["frames_per_symbol"]),
             statistics["text_fingerprint"],
+            _whole(statistics.get("whole")),
         )
     except FileNotFoundError as error:
         raise DataError(f"nothing is prepared: {error.filename} is missing; run the stage prepare first") from None
@@ -157,7 +170,12 @@ def name_some(names: Sequence[str], n_names: int = 5) -> str:
     return ", ".join(names[:n_names]) + more
 
 
-def _clip(line: dict[str, Any]) -> Clip:
+def line_of(clip: Clip) -> dict[str, Any]:
+    """A clip as a line of the manifest."""
+    return {**asdict(clip), "cache_file": str(clip.cache_file)}
+
+
+def clip_of(line: dict[str, Any]) -> Clip:
     """A line of the manifest, with its tuples as they were."""
     return Clip(
         **{
@@ -169,3 +187,7 @@ def _clip(line: dict[str, Any]) -> Clip:
             "phone_times": tuple(PhoneTime(*phone) for phone in line["phone_times"]),
         }
     )
+
+
+def _whole(stored: dict[str, Any] | None) -> Whole | None:
+    return Whole(**{**stored, "speakers": tuple(stored["speakers"])}) if stored else None

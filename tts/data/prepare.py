@@ -87,11 +87,11 @@ def prepare(
     order = {utterance.id: number for number, utterance in enumerate(listed)}
     found.left_out.sort(key=lambda clip: order[clip.id])
     done = sorted(run.done.values(), key=lambda item: order[item.utterance.id])
-    prepared = _assemble(done, recipe, frontend) if _enough(done, data) else None
+    prepared = assemble(done, recipe, frontend) if _enough(done, data) else None
     report = write_report(build_report(found, prepared), folder, recipe.audio.sample_rate)
     _check_usable(done, found, len(present), data, report)
     assert prepared is not None, "what is usable was assembled"
-    _check_speakers(prepared)
+    check_speakers(prepared)
     save_prepared(prepared, run_dir)
     return prepared
 
@@ -170,7 +170,7 @@ def _attempt(task: EntryTask) -> EntryFacts | str:
 
 def _sort_in(run: Preparation, job: Job, outcome: EntryFacts | str) -> None:
     """Keep a clip, or note why not."""
-    reason = outcome if isinstance(outcome, str) else _wrong_length(outcome, job.task.audio, run.data)
+    reason = outcome if isinstance(outcome, str) else wrong_length(outcome, job.task.audio, run.data)
     if reason or isinstance(outcome, str):
         run.found.left_out.append(LeftOut(job.utterance.id, reason))
         return
@@ -178,7 +178,8 @@ def _sort_in(run: Preparation, job: Job, outcome: EntryFacts | str) -> None:
     run.found.facts[job.utterance.id] = outcome
 
 
-def _wrong_length(facts: EntryFacts, audio: AudioConfig, data: DataConfig) -> str:
+def wrong_length(facts: EntryFacts, audio: AudioConfig, data: DataConfig) -> str:
+    """Why a clip is of no use for its length; empty if it is not."""
     seconds = facts.n_samples / audio.sample_rate
     if seconds < data.min_seconds:
         return f"{seconds:.2f} s without silence, below data.min_seconds={data.min_seconds}"
@@ -216,7 +217,7 @@ def _check_usable(done: Sequence[Done], found: Found, n_present: int, data: Data
         )
 
 
-def _check_speakers(prepared: Prepared) -> None:
+def check_speakers(prepared: Prepared) -> None:
     """Refuse a speaker that nothing is left to learn from."""
     trained = {clip.speaker for clip in prepared.split("train")}
     if untrained := [name for name in prepared.speakers if name not in trained]:
@@ -226,7 +227,7 @@ def _check_speakers(prepared: Prepared) -> None:
         )
 
 
-def _assemble(done: Sequence[Done], recipe: Recipe, frontend: Frontend) -> Prepared:
+def assemble(done: Sequence[Done], recipe: Recipe, frontend: Frontend) -> Prepared:
     """Choose the split and sum up what training needs to know of the corpus."""
     held_out = choose_held_out((sentence_of(item.encoded.words) for item in done), recipe.data.held_out)
     clips = [_clip(item, recipe.audio, sentence_of(item.encoded.words) in held_out) for item in done]

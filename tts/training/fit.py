@@ -21,6 +21,7 @@ from tts.config import differences
 from tts.data.datasets import AcousticDataset, Segment, VocoderClip, collate_acoustic
 from tts.data.loaders import acoustic_loader, vocoder_loader
 from tts.data.manifest import Prepared
+from tts.data.stream import AcousticBatching, Source, VocoderBatching, stream_loader
 from tts.decoding import Lengths
 from tts.errors import CheckpointError, ConfigError
 from tts.evaluation.quick import Listener, why_deaf
@@ -49,13 +50,20 @@ class Outcome(NamedTuple):
 
 
 def fit_acoustic(
-    recipe: Recipe, run: Path, prepared: Prepared, frontend: Frontend, start: Stored | None, say: Callable[[str], None]
+    recipe: Recipe,
+    run: Path,
+    prepared: Prepared,
+    frontend: Frontend,
+    start: Stored | None,
+    say: Callable[[str], None],
+    source: Source | None = None,
 ) -> Outcome:
     """Train the acoustic model, or go on where a training state lies in the run folder.
 
     Args:
         start: a half whose weights a new training begins with.
         say: told what of it was taken over.
+        source: of the training batches, where the corpus is streamed.
     """
     stage = recipe.trainer.acoustic
     torch.manual_seed(recipe.seed)
@@ -78,6 +86,8 @@ def fit_acoustic(
     task = AcousticTask(model, stage, prepared, synthesizer, held_out, clips, listener)
 
     def batches(start: int) -> object:
+        if source:
+            return stream_loader(source, AcousticBatching(recipe.audio, stage), stage.loader_workers, start)
         return acoustic_loader(prepared.split("train"), recipe.audio, stage, recipe.seed, start, prepared.speakers)
 
     return _fit(recipe, run, task, batches, prepared, frontend.symbols)
@@ -111,9 +121,14 @@ def _listener(recipe: Recipe, prepared: Prepared) -> Listener | None:
 
 
 def fit_vocoder(
-    recipe: Recipe, run: Path, prepared: Prepared, start: Stored | None, say: Callable[[str], None]
+    recipe: Recipe,
+    run: Path,
+    prepared: Prepared,
+    start: Stored | None,
+    say: Callable[[str], None],
+    source: Source | None = None,
 ) -> Outcome:
-    """Train the vocoder, or go on where a training state lies in the run folder; `start` as for the acoustic model."""
+    """Train the vocoder, or go on where a training state lies in the run folder; arguments as in `fit_acoustic`."""
     stage = recipe.trainer.vocoder
     torch.manual_seed(recipe.seed)
     model = build_vocoder(recipe)
@@ -121,7 +136,15 @@ def fit_vocoder(
     if start:
         say(take_over(model, start))
     task = _vocoder_task(recipe, model, stage, prepared.split("held_out"), "vocoder")
-    return _fit(recipe, run, task, _segments(recipe, model, stage, prepared.split("train")), prepared, ())
+    context = _left_context(recipe, model)
+
+    def batches(start: int) -> object:
+        if source:
+            batching = VocoderBatching(recipe.audio, stage, model.mel_context, context)
+            return stream_loader(source, batching, stage.loader_workers, start)
+        return _segments(recipe, model, stage, prepared.split("train"))(start)
+
+    return _fit(recipe, run, task, batches, prepared, ())
 
 
 def fit_gta(recipe: Recipe, run: Path, prepared: Prepared, vocoder: Path, mels: Mels) -> Outcome:
@@ -158,8 +181,13 @@ def _segments(
     recipe: Recipe, model: Vocoder, stage: VocoderStage, clips: Sequence[VocoderClip]
 ) -> Callable[[int], "DataLoader[Segment]"]:
     """From batch n on: batches of segments with as much left context as the model can see."""
-    context = -(-model.receptive_field // recipe.audio.hop_length)
+    context = _left_context(recipe, model)
     return partial(vocoder_loader, clips, recipe.audio, stage, model.mel_context, context, recipe.seed)
+
+
+def _left_context(recipe: Recipe, model: Vocoder) -> int:
+    """Frames before a segment that the model can see."""
+    return -(-model.receptive_field // recipe.audio.hop_length)
 
 
 class _Data(pl.LightningDataModule):

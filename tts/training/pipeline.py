@@ -9,6 +9,8 @@ from tts.checkpoint import Kind, build_vocoder, find_trained, load_acoustic, rea
 from tts.data.manifest import Prepared, load_prepared
 from tts.data.matching import texts_and_durations
 from tts.data.prepare import prepare
+from tts.data.shards import write_shards
+from tts.data.streamed import Streamed, open_streamed
 from tts.errors import CheckpointError
 from tts.runs import Plan, write_recipe
 from tts.settings import Recipe
@@ -56,17 +58,19 @@ def _stages(plan: Plan, say: Say) -> bool:
     # Asked before the hours that come first: a vocoder that does not fit the mel contract is refused here.
     trainable = not {"vocoder", "gta"} & set(stages) or build_vocoder(recipe).trainable
     starts = find_starts(recipe, run, frontend.symbols, say)
-    prepared = _prepared(plan, frontend, say)
+    streamed = open_streamed(recipe, frontend)
+    prepared = _prepared(plan, frontend, streamed, say)
+    source = streamed.source(prepared, run) if streamed else None
     keep_lexicon(recipe.text, run)
     if "acoustic" in stages and not _train(
-        plan, "acoustic", say, lambda: fit_acoustic(recipe, run, prepared, frontend, starts.acoustic, say)
+        plan, "acoustic", say, lambda: fit_acoustic(recipe, run, prepared, frontend, starts.acoustic, say, source)
     ):
         return False
     if not trainable:
         say(f"vocoder: {recipe.vocoder.name} has nothing to train")
         return True
     if "vocoder" in stages and not _train(
-        plan, "vocoder", say, lambda: fit_vocoder(recipe, run, prepared, starts.vocoder, say)
+        plan, "vocoder", say, lambda: fit_vocoder(recipe, run, prepared, starts.vocoder, say, source)
     ):
         return False
     if "gta" in stages:
@@ -75,12 +79,17 @@ def _stages(plan: Plan, say: Say) -> bool:
     return True
 
 
-def _prepared(plan: Plan, frontend: Frontend, say: Say) -> Prepared:
-    """The corpus, prepared now or before."""
+def _prepared(plan: Plan, frontend: Frontend, streamed: Streamed | None, say: Say) -> Prepared:
+    """The corpus, prepared now or before; of one that is streamed, what the run keeps."""
     recipe, run = plan.recipe, plan.run
     if "prepare" not in recipe.stages:
         prepared = load_prepared(run, recipe.audio, frontend.fingerprint)
         write_recipe(plan.stored, run)
+        return prepared
+    if streamed:
+        write_recipe(plan.stored, run)
+        prepared = streamed.prepare(run)
+        say(f"streaming {recipe.data.shards or recipe.data.root}; {len(prepared.clips)} clips of it are at hand")
         return prepared
     corpus = importlib.import_module(f"tts.corpora.{recipe.data.corpus}")
     utterances = list(corpus.read(recipe.data))
@@ -90,6 +99,10 @@ def _prepared(plan: Plan, frontend: Frontend, say: Say) -> Prepared:
     fit = texts_and_durations(prepared.clips)
     if fit.advice:
         say(f"warning: {fit.measured}; {fit.advice}")
+    if recipe.data.format == "shards":
+        folder = run / "data" / "shards"
+        n_shards = write_shards(prepared, folder, recipe.data.shard_mb * 10**6)
+        say(f"wrote {n_shards} shards; serve or copy {folder}, and train with data.shards=http://HOST/PATH or a folder")
     return prepared
 
 

@@ -1,0 +1,133 @@
+"""Rows of a Hugging Face data set while they are read: Parquet or WebDataset files on a disk, a web server or the hub.
+
+`datasets` finds the files and reads them; sound is decoded here, by soundfile.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tts.corpora._columns import find_columns, value_of
+from tts.errors import DataError
+
+BUILDERS = {".parquet": "parquet", ".tar": "webdataset"}  # suffix -> the name that `datasets` has for it
+RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+
+
+class Row(NamedTuple):
+    """An utterance as it is stored."""
+
+    id: str
+    audio: bytes  # an encoded file; empty where there is none
+    text: str
+    speaker: str
+
+
+class RowFiles:
+    """The files of a data set, each of which is read from its beginning.
+
+    Args:
+        root: a name on the hub, or files: a folder, a file, or an address, in which `{0..7}` or `{000..127}` counts.
+        subset: of a data set on the hub that has several.
+        split: of the data set.
+        wanted: see `find_columns`.
+
+    Raises:
+        DataError: if it cannot be found, or its columns are not recognised.
+    """
+
+    def __init__(self, root: str, subset: str, split: str, wanted: Mapping[str, str]):
+        datasets = _load_library()
+        self.root = root
+        files = find_files(root)
+        try:
+            if files:
+                builder = BUILDERS[Path(files[0]).suffix]
+                table = datasets.load_dataset(builder, data_files=files, split="train", streaming=True)
+            else:
+                table = datasets.load_dataset(root, subset or None, split=split, streaming=True)
+            if table.features is None:
+                table = table._resolve_features()
+        except Exception as error:  # of many libraries below
+            raise DataError(self._complaint(error)) from None
+        self.columns = find_columns(table.features, wanted, root)
+        if type(table.features[self.columns.audio]).__name__ == "Audio":
+            # As plain bytes: even undecoded, what is of type Audio wants a decoder that needs FFmpeg.
+            undecoded = {name: datasets.Value(kind) for name, kind in (("bytes", "binary"), ("path", "string"))}
+            table = table.cast_column(self.columns.audio, undecoded)
+        self._table = table
+        self._speakers = getattr(table.features.get(self.columns.speaker), "names", None)  # of a ClassLabel
+        self.n_files: int = table.num_shards
+        self.names = files if len(files) == self.n_files else [f"{root}, file {n}" for n in range(self.n_files)]
+
+    def rows(self, file: int, skip: int) -> Iterator[Row]:
+        """The rows of a file from number `skip` on. Raises DataError where it cannot be read."""
+        table = self._table.shard(num_shards=self.n_files, index=file, contiguous=True)
+        try:
+            for number, row in enumerate(islice(iter(table), skip, None), skip):
+                yield self._row(row, f"{file}-{number}")
+        except DataError:
+            raise
+        except Exception as error:  # of many libraries below
+            raise DataError(f"{self.names[file]}: {self._complaint(error)}") from None
+
+    def _row(self, row: Mapping[str, Any], number: str) -> Row:
+        sound, said = value_of(row, self.columns.audio), value_of(row, self.columns.text)
+        name, speaker = value_of(row, self.columns.name), value_of(row, self.columns.speaker)
+        content = sound if isinstance(sound, bytes) else (sound or {}).get("bytes")
+        path = "" if isinstance(sound, bytes) else (sound or {}).get("path") or ""
+        if content is None and path and Path(path).is_file():
+            content = Path(path).read_bytes()
+        if self._speakers and isinstance(speaker, int):
+            speaker = self._speakers[speaker]
+        return Row(
+            str(name) if name is not None else Path(path).stem or number,
+            content or b"",
+            str(said or ""),
+            "" if speaker is None else str(speaker),
+        )
+
+    def _complaint(self, error: BaseException) -> str:
+        """What went wrong at the bottom, in one line."""
+        while error.__cause__ is not None:
+            error = error.__cause__
+        said = " ".join(str(error).split()) or type(error).__name__
+        return (
+            f"cannot read data.root={self.root} ({said}); check the name or address and the connection, and that the "
+            "files are whole, then start again: a training goes on where it was"
+        )
+
+
+def find_files(root: str) -> list[str]:
+    """The files that a root names; none where it is a name on the hub. Raises DataError for an unreadable folder."""
+    folder = Path(root)
+    if folder.is_dir():
+        for suffix in BUILDERS:
+            if files := sorted(str(path) for path in folder.rglob(f"*{suffix}")):
+                return files
+        raise DataError(f"data.root={root} is a folder without {' or '.join(BUILDERS)} files")
+    if Path(root).suffix not in BUILDERS:
+        if "://" in root or not root:
+            raise DataError(f"data.root={root} names no {' or '.join(BUILDERS)} file, nor a data set on the hub")
+        return []
+    return expand(root)
+
+
+def expand(pattern: str) -> list[str]:
+    """`part-{08..10}.tar` as part-08.tar, part-09.tar, part-10.tar."""
+    found = RANGE.search(pattern)
+    if not found:
+        return [pattern]
+    first, last = found.groups()
+    numbers = (str(number).zfill(len(first)) for number in range(int(first), int(last) + 1))
+    return [pattern[: found.start()] + number + pattern[found.end() :] for number in numbers]
+
+
+def _load_library() -> Any:
+    try:
+        import datasets
+    except ImportError:
+        raise DataError("data.corpus=huggingface needs the library datasets: pip install datasets") from None
+    return datasets
