@@ -119,6 +119,14 @@ def test_a_server_that_stumbles_is_asked_again_and_one_that_stays_down_is_named(
             some(stumbling, 30, start=30)
 
 
+def test_parquet_wants_a_server_that_answers_range_requests(parquet):
+    with (
+        serving(parquet, ranges=False) as server,
+        pytest.raises(DataError, match=r"serve it by nginx.* or take tar files"),
+    ):
+        huggingface.rows(huggingface.Config(root=f"{server.address}/part-0.parquet", stream=True))
+
+
 def test_a_damaged_file_is_named(parquet, tmp_path):
     for path in parquet.iterdir():
         content = bytearray(path.read_bytes())

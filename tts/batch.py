@@ -3,6 +3,7 @@
 Shapes: B batch, T_text symbols, T_mel frames, T_wave samples.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -70,14 +71,21 @@ class AcousticBatch:
         return self
 
     def to(self, device: torch.device | str) -> "AcousticBatch":
-        """The same batch on a device."""
+        """The same batch on a device; from pinned memory it travels while the device computes."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=tensor.is_pinned()))
+
+    def pin_memory(self) -> "AcousticBatch":
+        """The same batch in memory that a GPU can fetch from by itself; loaders ask for it."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, act: Callable[[Tensor], Tensor]) -> "AcousticBatch":
         return replace(
             self,
-            text_ids=self.text_ids.to(device),
-            text_lengths=self.text_lengths.to(device),
-            mel=self.mel.to(device),
-            mel_lengths=self.mel_lengths.to(device),
-            speaker_ids=self.speaker_ids.to(device),
+            text_ids=act(self.text_ids),
+            text_lengths=act(self.text_lengths),
+            mel=act(self.mel),
+            mel_lengths=act(self.mel_lengths),
+            speaker_ids=act(self.speaker_ids),
         )
 
 
@@ -102,5 +110,10 @@ class VocoderBatch:
         return self
 
     def to(self, device: torch.device | str) -> "VocoderBatch":
-        """The same batch on a device."""
-        return replace(self, wave=self.wave.to(device), mel=self.mel.to(device))
+        """The same batch on a device; from pinned memory it travels while the device computes."""
+        wave, mel = (tensor.to(device, non_blocking=tensor.is_pinned()) for tensor in (self.wave, self.mel))
+        return replace(self, wave=wave, mel=mel)
+
+    def pin_memory(self) -> "VocoderBatch":
+        """The same batch in memory that a GPU can fetch from by itself; loaders ask for it."""
+        return replace(self, wave=self.wave.pin_memory(), mel=self.mel.pin_memory())

@@ -47,6 +47,15 @@ A recipe is a file in recipes/ (or a path), made of parts from configs/. Any key
   trainer.gta.max_unaligned=0.2  more clips whose attention is not aligned are an error; default half of them
   trainer.acoustic.align_by=3000  if attention is not aligned by then, training says why and helps, once; 0: never
   trainer.acoustic.join=0.3 trainer.acoustic.cut=0.5  shares of clips joined to longer ones, cut at their pauses
+  stages=[prepare] data.format=shards data.shard_mb=256  also write the prepared corpus to RUN/data/shards: a few tar
+                                files and their index, to be copied or served by any web server
+  data.shards=http://host/path  train on such shards, from there or from a folder; needs no corpus, cache or disk
+  data.corpus=huggingface data.stream=true data.root=org/name  train on a data set while it is read (extra huggingface):
+                                a name on the hub (data.subset= data.split=), a folder, or 'http://host/part-{00..63}.tar'
+                                (.parquet or .tar); data.text_column= audio_column= speaker_column= where they are not
+                                recognised; statistics and held-out sentences come from the first data.first_rows=128
+  data.window=1000              utterances of a stream that are sorted into batches of similar length
+  trainer.acoustic.loader_workers=2  processes that make batches; 0: a thread of a stream does
   init_from=runs/ljspeech       start from the weights of this voice, or of one *.safetensors file: to make a voice of
                                 minutes of speech. Symbols and speakers are mapped by name, the mel contract must be the
                                 same (audio=...), and a table tells what was copied and what is new

@@ -118,7 +118,7 @@ class DataConfig:
     shard_mb: int = 256  # megabytes after which a shard is full
     shards: str = ""  # train on the shards in this folder or at this http:// address, instead of preparing a corpus
     stream: bool = False  # train on the corpus while it is read; for corpus=huggingface
-    first_rows: int = 200  # of a corpus that is streamed: from them come statistics, speakers and held-out sentences
+    first_rows: int = 128  # of a corpus that is streamed: from them come statistics, speakers and held-out sentences
     window: int = 1000  # utterances of a stream that are sorted into batches of similar length
 
     def __post_init__(self) -> None:

@@ -94,9 +94,14 @@ class RowFiles:
         while error.__cause__ is not None:
             error = error.__cause__
         said = " ".join(str(error).split()) or type(error).__name__
+        way_out = "check the name or address and the connection, and that the files are whole"
+        if "range requests" in said:
+            way_out = (
+                "Parquet is not read from its beginning: serve it by nginx, Caddy or S3, which answer range requests "
+                "(python -m http.server does not), or take tar files"
+            )
         return (
-            f"cannot read data.root={self.root} ({said}); check the name or address and the connection, and that the "
-            "files are whole, then start again: a training goes on where it was"
+            f"cannot read data.root={self.root} ({said}); {way_out}; then start again: a training goes on where it was"
         )
 
 

@@ -30,7 +30,7 @@ from tts.errors import AudioError, DataError, TextError
 from tts.settings import AudioConfig, DataConfig
 from tts.text.frontend import EncodedText, Frontend
 
-FIRST_WINDOW = 64  # examples; each window is twice as large as the one before, so that training begins at once
+FIRST_WINDOW = 32  # examples; each window is twice as large as the one before, so that training begins at once
 TOLERATED = 5  # rows of a window that may be left out, however few it has
 
 
