@@ -14,8 +14,8 @@ from tests.test_streaming import PARTS, sentence, some
 from tts.audio.files import write_wave
 from tts.batch import Utterance
 from tts.corpora import huggingface
-from tts.corpora._columns import Columns, find_columns
-from tts.corpora._rows import expand, find_files
+from tts.corpora._columns import Columns
+from tts.corpora._rows import expand, find_files, recognise
 from tts.data.prepare import prepare
 from tts.data.row_source import Cleaner, RowSource
 from tts.data.shards import write_shards
@@ -25,29 +25,32 @@ from tts.settings import DataConfig, Recipe
 TABLE = {"audio": {"bytes": "binary", "path": "string"}, "text": "string", "speaker_id": "int64"}
 SPEAKERS = {"_type": "ClassLabel", "names": ["ann"]}
 FEATURES = {"audio": {"_type": "Audio"}, "text": {"dtype": "string", "_type": "Value"}, "speaker_id": SPEAKERS}
-NONE = {"audio_column": "", "text_column": "", "speaker_column": ""}
 
 
 def test_columns_are_recognised_by_name_or_as_the_user_says():
-    assert find_columns(TABLE, NONE, "x") == Columns("audio", "text", "speaker_id", "")
+    config = huggingface.Config
+    assert recognise(TABLE, config()) == Columns("audio", "text", "speaker_id", "")
     tar = {"flac": TABLE["audio"], "json": {"text": "string", "speaker": "string"}, "__key__": "string"}
-    assert find_columns(tar, NONE, "x") == Columns("flac", "json.text", "json.speaker", "__key__")
-    assert find_columns({**TABLE, "words": "string"}, {**NONE, "text_column": "words"}, "x").text == "words"
-    with pytest.raises(DataError, match=r"x has no column data.text_column=texts; did you mean text\?"):
-        find_columns(TABLE, {**NONE, "text_column": "texts"}, "x")
-    with pytest.raises(DataError, match=r"which column of x is the text\? there is: audio, .*data.text_column=NAME"):
-        find_columns({"audio": TABLE["audio"]}, NONE, "x")
+    assert recognise(tar, config()) == Columns("flac", "json.text", "json.speaker", "__key__")
+    assert recognise({**TABLE, "words": "string"}, config(text_column="words")).text == "words"
+    with pytest.raises(DataError, match=r"data.text_column: there is no 'texts'; did you mean text\?"):
+        recognise(TABLE, config(text_column="texts"))
+    with pytest.raises(DataError, match=r"no column is recognised as the text .*data.text_column=COLUMN"):
+        recognise({"audio": TABLE["audio"]}, config())
 
 
 def test_files_are_found(tmp_path):
     assert expand("http://h/{08..10}.tar") == ["http://h/08.tar", "http://h/09.tar", "http://h/10.tar"]
-    assert find_files("org/name") == []
+    with pytest.raises(DataError, match=r"is no folder, .*; of the hub: data.dataset=org/name"):
+        find_files("org/name")
     with pytest.raises(DataError, match=r"is a folder without .parquet or .tar files"):
         find_files(str(tmp_path))
-    with pytest.raises(DataError, match=r"names no .parquet or .tar file, nor a data set on the hub"):
+    with pytest.raises(DataError, match=r"is no folder, and names no .parquet or .tar file"):
         find_files("http://host/folder")
     with pytest.raises(DataError, match=r"add data.stream=true"):
-        huggingface.read(huggingface.Config(root="org/name"))
+        huggingface.read(huggingface.Config(dataset="org/name"))
+    with pytest.raises(DataError, match="which data set"):
+        huggingface.rows(huggingface.Config())
 
 
 @pytest.fixture(scope="module")

@@ -1,70 +1,66 @@
-"""Which column of a table holds the sound, the text, the speaker and the name of an utterance."""
+"""Which columns of a table are the audio, the text, the speaker and the id: recognised by their names, or named."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from tts.errors import DataError, nearest
+from tts.settings import DataConfig
 
-# The first of these names that a table has is taken; `a.b` is the field b of the column a.
-TEXTS = ("normalized_text", "text_normalized", "text", "sentence", "transcription", "transcript", "json.text", "txt")
-SPEAKERS = ("speaker_id", "speaker", "client_id", "speaker_name", "json.speaker")
-NAMES = ("id", "utterance_id", "utt_id", "__key__", "file")
+AUDIO = ("audio",)
+TEXT = ("normalized_text", "text_normalized", "text", "transcription", "transcript", "sentence")
+SPEAKER = ("speaker", "speaker_id", "speaker_name")
+ID = ("id", "utterance_id")
+
+
+@dataclass
+class ColumnsConfig(DataConfig):
+    """Columns that have other names than those that are recognised."""
+
+    audio_column: str = ""
+    text_column: str = ""
+    speaker_column: str = ""
+    id_column: str = ""
 
 
 class Columns(NamedTuple):
-    """Names of columns; empty where a table has no such one."""
+    """What the columns are called; empty where there is none."""
 
     audio: str
     text: str
     speaker: str
-    name: str
+    id: str
+
+    @property
+    def all(self) -> list[str]:
+        """Those that there are, without repetition."""
+        return list(dict.fromkeys(name for name in self if name))
 
 
-def find_columns(features: Mapping[str, Any], wanted: Mapping[str, str], where: str) -> Columns:
-    """Recognise the columns by name, and the sound by what it is.
-
-    Args:
-        features: what each column holds: an object whose class is called Audio, a mapping of fields, or another type.
-        wanted: by `audio_column`, `text_column`, `speaker_column`: what the user says it is; empty: recognise it.
-        where: what messages call the table.
+def find_columns(there: Sequence[str], cfg: ColumnsConfig) -> Columns:
+    """The columns to read; of several that are recognised, the first in the lists above.
 
     Raises:
-        DataError: if there is no such column, or sound or text are not recognised.
+        DataError: if one that was named is not there, or if none is the audio or the text.
     """
-    names = [*features, *(f"{name}.{field}" for name, inner in features.items() for field in _fields(inner))]
-    for key, name in wanted.items():
-        if name and name not in names:
-            raise DataError(f"{where} has no column data.{key}={name}{nearest(name, names)} (there is: {_some(names)})")
-    sounds = [name for name, kind in features.items() if type(kind).__name__ == "Audio" or "bytes" in _fields(kind)]
-    found = Columns(
-        wanted["audio_column"] or next(iter(sounds), ""),
-        wanted["text_column"] or _first(TEXTS, names),
-        wanted["speaker_column"] or _first(SPEAKERS, names),
-        _first(NAMES, names),
+    columns = Columns(
+        _find(there, "audio", cfg.audio_column, AUDIO),
+        _find(there, "text", cfg.text_column, TEXT),
+        _find(there, "speaker", cfg.speaker_column, SPEAKER),
+        _find(there, "id", cfg.id_column, ID),
     )
-    for what, name in (("audio", found.audio), ("text", found.text)):
+    for what, name in (("audio", columns.audio), ("text", columns.text)):
         if not name:
+            known = {"audio": AUDIO, "text": TEXT}[what]
             raise DataError(
-                f"which column of {where} is the {what}? there is: {_some(names)}; say data.{what}_column=NAME"
+                f"no column is recognised as the {what} ({', '.join(known)}) among {', '.join(there)}; "
+                f"name it: data.{what}_column=COLUMN"
             )
-    return found
+    return columns
 
 
-def value_of(row: Mapping[str, Any], column: str) -> Any:
-    """What a row has in a column; None where it has nothing."""
-    value: Any = row
-    for part in column.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
-
-
-def _fields(kind: Any) -> Sequence[str]:
-    return list(kind) if isinstance(kind, Mapping) else []
-
-
-def _first(candidates: Sequence[str], names: Sequence[str]) -> str:
-    return next((name for name in candidates if name in names), "")
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names)
+def _find(there: Sequence[str], what: str, named: str, known: Sequence[str]) -> str:
+    if named and named not in there:
+        listed = ", ".join(there)
+        raise DataError(f"data.{what}_column: there is no {named!r}{nearest(named, there)} (there is: {listed})")
+    return named or next((name for name in known if name in there), "")

@@ -219,12 +219,13 @@ class RowSource:
         task, data = self.cleaner.task, self.cleaner.data
         limits = [data.min_seconds, data.max_seconds, self.window, self.seed, sorted(self.held_out)]
         said = [task.audio.fingerprint, str(task), self.cleaner.frontend.fingerprint, limits, list(self.speaker_ids)]
-        key = hashlib.sha256(json.dumps([said, list(self.rows.names), batching.key]).encode()).hexdigest()[:12]
+        key = hashlib.sha256(
+            json.dumps([said, [name.rpartition("/")[2] for name in self.rows.names], batching.key]).encode()
+        ).hexdigest()[:12]
         return self.journal / f"{batching.key.split()[0]}-{key}-{part.rank}-of-{part.of}.jsonl"
 
     def _who(self, part: Part) -> str:
-        whole = f"data.root={self.cleaner.data.root}"
-        return whole if part.of == 1 else f"part {part.rank + 1} of {part.of} of {whole}"
+        return "the stream" if part.of == 1 else f"part {part.rank + 1} of {part.of} of the stream"
 
 
 def read_journal(path: Path) -> list[Position]:

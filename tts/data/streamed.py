@@ -4,7 +4,9 @@ The run holds a few clips in `RUN/data`, as if they were all that was prepared: 
 measure and to hear. All others come from the source when their batch is due.
 """
 
+import hashlib
 import importlib
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -137,9 +139,9 @@ class StreamedRows:
 
     @property
     def fingerprint(self) -> str:
-        """Of where the rows come from."""
-        data = self.recipe.data
-        return f"{data.corpus} {data.root}, {len(self.rows.names)} files"
+        """Of what the rows are called: their files, wherever these lie."""
+        names = [name.rpartition("/")[2] for name in self.rows.names]
+        return hashlib.sha256(json.dumps([self.recipe.data.corpus, names]).encode()).hexdigest()[:16]
 
     def prepare(self, run: Path) -> Prepared:  # noqa: D102
         if there := _prepared_before(run, self.recipe, self.frontend.fingerprint, self.fingerprint):
@@ -149,8 +151,8 @@ class StreamedRows:
         if n_sentences < TRAIN_SHARE:
             why = f", e.g. {found.left_out[0].id}: {found.left_out[0].reason}" if found.left_out else ""
             raise DataError(
-                f"only {n_sentences} different sentences among the first {found.listed} rows of data.root="
-                f"{self.recipe.data.root} are usable; at least {TRAIN_SHARE} are needed{why}"
+                f"only {n_sentences} different sentences among the first {found.listed} rows of the stream "
+                f"are usable; at least {TRAIN_SHARE} are needed{why}"
             )
         prepared = assemble(done, self.recipe, self.frontend)
         write_report(build_report(found, prepared), run / "data", self.recipe.audio.sample_rate)
@@ -159,7 +161,7 @@ class StreamedRows:
         return prepared
 
     def source(self, prepared: Prepared, run: Path) -> Source:  # noqa: D102
-        _check_same(prepared, self.fingerprint, self.recipe.data.root, run)
+        _check_same(prepared, self.fingerprint, "the stream", run)
         held_out = frozenset(sentence_of(clip.words) for clip in prepared.split("held_out"))
         journal = run / "data" / "stream"
         return RowSource(self.rows, self.cleaner, prepared.speakers, held_out, self.recipe.seed, journal)

@@ -89,7 +89,7 @@ def _prepared(plan: Plan, frontend: Frontend, streamed: Streamed | None, say: Sa
     if streamed:
         write_recipe(plan.stored, run)
         prepared = streamed.prepare(run)
-        say(f"streaming {recipe.data.shards or recipe.data.root}; {len(prepared.clips)} clips of it are at hand")
+        say(f"streaming {recipe.data.shards or recipe.data.corpus}; {len(prepared.clips)} clips of it are at hand")
         return prepared
     corpus = importlib.import_module(f"tts.corpora.{recipe.data.corpus}")
     utterances = list(corpus.read(recipe.data))
