@@ -259,6 +259,12 @@ def test_a_damaged_shard_is_named(shards):
         path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(DataError, match=r"shard-0000\d.tar is cut off before byte \d+; copy it again"):
         some(shard_source(shards), 30)
+    said = r"shard-0000\d.tar: cut off, \d+ bytes are missing, after 3 attempts"
+    with serving(shards) as server, pytest.raises(DataError, match=said):
+        some(shard_source(server.address), 30)
+    said = r"shard-0000\d.tar ends before byte \d+; copy the file there again"
+    with serving(shards, ranges=False) as server, pytest.raises(DataError, match=said):
+        some(shard_source(server.address), 30)
     (shards / "clips.safetensors").write_bytes(b"damaged")
     with pytest.raises(DataError, match=r"index.json or a file beside it is damaged"):
         read_index(str(shards))
