@@ -3,6 +3,7 @@
 Shapes: B batch, T_text symbols, T_mel frames, T_wave samples.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -80,19 +81,28 @@ class AcousticBatch:
         return self
 
     def padded(self, n_frames: int, silence: float) -> "AcousticBatch":
-        """The same batch with mels padded to `n_frames`."""
-        return replace(self, mel=F.pad(self.mel, (0, n_frames - self.mel.shape[2]), value=silence))
+        """The same batch with mels padded to `n_frames`, whose places in the text are not known."""
+        more = (0, n_frames - self.mel.shape[2])
+        path = F.pad(self.reading_path, more, value=torch.nan)
+        return replace(self, mel=F.pad(self.mel, more, value=silence), reading_path=path)
 
     def to(self, device: torch.device | str) -> "AcousticBatch":
-        """The same batch on a device."""
+        """The same batch on a device; from pinned memory it travels while the device computes."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=tensor.is_pinned()))
+
+    def pin_memory(self) -> "AcousticBatch":
+        """The same batch in memory that a GPU can fetch from by itself; loaders ask for it."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, act: Callable[[Tensor], Tensor]) -> "AcousticBatch":
         return replace(
             self,
-            text_ids=self.text_ids.to(device),
-            text_lengths=self.text_lengths.to(device),
-            mel=self.mel.to(device),
-            mel_lengths=self.mel_lengths.to(device),
-            speaker_ids=self.speaker_ids.to(device),
-            reading_path=self.reading_path.to(device),
+            text_ids=act(self.text_ids),
+            text_lengths=act(self.text_lengths),
+            mel=act(self.mel),
+            mel_lengths=act(self.mel_lengths),
+            speaker_ids=act(self.speaker_ids),
+            reading_path=act(self.reading_path),
         )
 
 
@@ -117,5 +127,10 @@ class VocoderBatch:
         return self
 
     def to(self, device: torch.device | str) -> "VocoderBatch":
-        """The same batch on a device."""
-        return replace(self, wave=self.wave.to(device), mel=self.mel.to(device))
+        """The same batch on a device; from pinned memory it travels while the device computes."""
+        wave, mel = (tensor.to(device, non_blocking=tensor.is_pinned()) for tensor in (self.wave, self.mel))
+        return replace(self, wave=wave, mel=mel)
+
+    def pin_memory(self) -> "VocoderBatch":
+        """The same batch in memory that a GPU can fetch from by itself; loaders ask for it."""
+        return replace(self, wave=self.wave.pin_memory(), mel=self.mel.pin_memory())

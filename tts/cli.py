@@ -51,6 +51,16 @@ A recipe is a file in recipes/ (or a path), made of parts from configs/. Any key
   trainer.acoustic.join=0.3 trainer.acoustic.cut=0.5  shares of clips joined to longer ones, cut at their pauses
   trainer.devices=4             GPUs, or processes on CPUs, that share each batch; batch_size stays that of all together
                                 (torchrun, SLURM, several machines with trainer.num_nodes: docs/several_machines.md)
+  stages=[prepare] data.format=shards data.shard_mb=256  also write the prepared corpus to RUN/data/shards: a few tar
+                                files and their index, to be copied or served by any web server
+  data.shards=http://host/path  train on such shards, from there or from a folder; needs no corpus, cache or disk
+  data.corpus=huggingface data.stream=true data.dataset=OWNER/NAME  train on a data set of the hub while it is read
+                                (extra huggingface; data.configuration= data.split=), or data.root= a folder of .parquet
+                                or .tar files, or their address: 'http://host/part-{00..63}.tar'; data.text_column=
+                                data.audio_column= data.speaker_column= name what is not recognised; statistics,
+                                speakers and held-out sentences come from the first data.first_rows=128
+  data.window=1000              utterances of a stream that are sorted into batches of similar length
+  trainer.acoustic.loader_workers=2  processes that make batches; 0: a thread of a stream does
   init_from=runs/ljspeech       start from the weights of this voice, or of one *.safetensors file: to make a voice of
                                 minutes of speech. Symbols and speakers are mapped by name, the mel contract must be the
                                 same (audio=...), and a table tells what was copied and what is new

@@ -22,7 +22,13 @@ MADE_OF = {
     "vocoder": ("init_from", "seed", "audio.", "data.", "vocoder."),
     "gta": ("seed", "audio.", "text.", "data.", "acoustic.", "vocoder."),
 }
-CHANGEABLE = ("data.root", "data.cache", "data.workers", "data.allow_missing")  # not what it is, but where
+CHANGEABLE = (
+    "data.root",
+    "data.cache",
+    "data.workers",
+    "data.allow_missing",
+    "data.shards",
+)  # not what it is, but where
 
 
 class Plan(NamedTuple):

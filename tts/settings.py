@@ -119,10 +119,20 @@ class DataConfig:
     max_seconds: float = 15.0  # longer clips are left out
     max_bad_share: float = 0.05  # above this share of unusable clips, preparing fails
     workers: int = 0  # processes that prepare; 0: one per core
+    format: Literal["clips", "shards"] = "clips"  # shards: prepare also writes RUN/data/shards, to be served or copied
+    shard_mb: int = 256  # megabytes after which a shard is full
+    shards: str = ""  # train on the shards in this folder or at this http:// address, instead of preparing a corpus
+    stream: bool = False  # train on the corpus while it is read; for corpus=huggingface
+    first_rows: int = 128  # of a corpus that is streamed: from them come statistics, speakers and held-out sentences
+    window: int = 1000  # utterances of a stream that are sorted into batches of similar length
 
     def __post_init__(self) -> None:
         require(self.held_out >= 1, "held_out must be at least 1")
         require(self.workers >= 0, "workers must not be negative; 0 is one per core")
+        require(self.shard_mb >= 1 and self.window >= 1, "shard_mb and window must be at least 1")
+        require(self.first_rows >= 10, "first_rows must be at least 10; a fifth of their sentences can be held out")
+        ways = [self.format == "shards", bool(self.shards), self.stream]
+        require(sum(ways) <= 1, "format=shards writes shards, shards=... and stream=true read; take one of them")
         require(self.trim_db > 0 and self.keep_silence >= 0, "trim_db must be positive, keep_silence not negative")
         require(self.max_pause >= 0 and self.high_pass >= 0, "max_pause and high_pass must not be negative; 0 is off")
         require(self.true_peak <= 0, "true_peak is a limit below full scale, e.g. -1; 0 is off")

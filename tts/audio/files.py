@@ -49,29 +49,46 @@ def read_recording(path: Path, start: float = 0.0, end: float = 0.0, longest: fl
     if not path.is_file():
         raise AudioError(f"{path}: there is no such file" if not path.exists() else f"{path} is not a file")
     try:
-        _check_complete(path)
-        with soundfile.SoundFile(str(path)) as file:
+        with path.open("rb") as file:
+            head = file.read(8)
+        _check_complete(str(path), head, path.stat().st_size)
+    except OSError as error:
+        raise AudioError(f"{path} cannot be read: {error.strerror}; check its permissions") from None
+    return _decode(str(path), str(path), start, end, longest)
+
+
+def decode_recording(content: bytes, name: str) -> Recording:
+    """`read_recording` of a file that is in memory. name: what errors call it."""
+    _check_complete(name, content[:8], len(content))
+    return _decode(io.BytesIO(content), name)
+
+
+def _decode(
+    source: str | io.BytesIO, name: str, start: float = 0.0, end: float = 0.0, longest: float = math.inf
+) -> Recording:
+    try:
+        with soundfile.SoundFile(source) as file:
             promised, sample_rate = file.frames, file.samplerate
             if promised >= ENDLESS:
-                raise AudioError(f"{path} does not state its length, as streamed files do; encode it again")
+                raise AudioError(f"{name} does not state its length, as streamed files do; encode it again")
             if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
-                raise AudioError(f"{path} claims a rate of {sample_rate} Hz; its header is damaged, export it again")
-            part = _part(path, file, start, end)
+                raise AudioError(f"{name} claims a rate of {sample_rate} Hz; its header is damaged, export it again")
+            part = _part(name, file, start, end)
             if len(part) > longest * sample_rate:
-                raise AudioError(f"{path} lasts {len(part) / sample_rate:.0f} s, more than {longest:.0f}; split it")
+                raise AudioError(f"{name} lasts {len(part) / sample_rate:.0f} s, more than {longest:.0f}; split it")
             if part.start:
                 file.seek(part.start)
             samples = file.read(len(part), dtype="float32", always_2d=True)  # (T_wave, channels)
     except (soundfile.LibsndfileError, OSError) as error:
         reason = " ".join(str(getattr(error, "error_string", error)).split()).rstrip(".")
-        raise AudioError(f"{path} does not decode: {reason}; replace the file or leave it out") from None
+        raise AudioError(f"{name} does not decode: {reason}; replace the file or leave it out") from None
     if len(samples) == 0:
-        raise AudioError(f"{path} holds no samples; record it again or leave it out")
+        raise AudioError(f"{name} holds no samples; record it again or leave it out")
     if len(samples) < len(part):
         decoded = part.start + len(samples)
-        raise AudioError(f"{path} is cut off: {decoded} of {promised} samples decode; copy it again")
+        raise AudioError(f"{name} is cut off: {decoded} of {promised} samples decode; copy it again")
     if not np.isfinite(samples).all():
-        raise AudioError(f"{path} holds samples that are not numbers (NaN or infinite); export it again")
+        raise AudioError(f"{name} holds samples that are not numbers (NaN or infinite); export it again")
     return Recording(
         _within_full_scale(torch.from_numpy(samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0])),
         sample_rate,
@@ -136,14 +153,14 @@ def from_int16(wave: Tensor) -> Tensor:
     return wave.float() / 32768
 
 
-def _part(path: Path, file: soundfile.SoundFile, start: float, end: float) -> range:
+def _part(name: str, file: soundfile.SoundFile, start: float, end: float) -> range:
     """The samples from `start` to `end` seconds of an open file."""
     seconds = file.frames / file.samplerate
     if start == end == 0:
         return range(file.frames)
     if not 0 <= start < (end or seconds) <= seconds + LATE:
         asked = f"the part from {start:g} s to {f'{end:g} s' if end else 'the end'}"
-        raise AudioError(f"{path} lasts {seconds:.2f} s, and {asked} is not in it; correct start and end")
+        raise AudioError(f"{name} lasts {seconds:.2f} s, and {asked} is not in it; correct start and end")
     last = round(end * file.samplerate) if end else file.frames
     return range(round(start * file.samplerate), min(last, file.frames))
 
@@ -153,15 +170,18 @@ def _within_full_scale(wave: Tensor) -> Tensor:
     return wave / wave.abs().max().clamp_min(1.0)
 
 
-def _check_complete(path: Path) -> None:
-    """Refuse a WAV that is shorter than its header says: libsndfile would read what is left as if it were all."""
-    size = path.stat().st_size
+def _check_complete(name: str, head: bytes, size: int) -> None:
+    """Refuse a WAV that is shorter than its header says: libsndfile would read what is left as if it were all.
+
+    Args:
+        name: of the file, for errors.
+        head: its first 8 bytes.
+        size: bytes that are there.
+    """
     if size == 0:
-        raise AudioError(f"{path} is an empty file; copy it again or leave it out")
-    with path.open("rb") as file:
-        head = file.read(8)
+        raise AudioError(f"{name} is an empty file; copy it again or leave it out")
     promised = int.from_bytes(head[4:8], "little") + 8
     # Programs that write to a pipe leave the size at 0 or at its largest value.
     unknown = promised == 8 or promised > 0xFFFFFF00
     if head[:4] == b"RIFF" and not unknown and size + 1 < promised:  # the last padding byte is often left out
-        raise AudioError(f"{path} is cut off: {size} of {promised} bytes are there; copy it again")
+        raise AudioError(f"{name} is cut off: {size} of {promised} bytes are there; copy it again")

@@ -15,6 +15,7 @@ from tts.atomic import write_atomically, write_failure
 from tts.batch import Utterance
 from tts.corpora._columns import ColumnsConfig, find_columns
 from tts.corpora._published import choose
+from tts.corpora._rows import RowFiles
 from tts.errors import DataError
 from tts.progress import progress_bar
 
@@ -47,13 +48,13 @@ def read(cfg: Config) -> Iterator[Utterance]:
         DataError: if the library is not installed, the data set cannot be had, a column is missing, or the cache
             cannot be written.
     """
-    rows = _rows(cfg)
-    columns = find_columns(rows.column_names, cfg)
+    whole = _rows(cfg)
+    columns = find_columns(whole.column_names, cfg)
     from datasets import Audio
 
-    rows = rows.select_columns(columns.all).cast_column(columns.audio, Audio(decode=False))
-    with progress_bar(len(rows), "unpack", " clips") as bar:
-        for number, row in enumerate(rows):
+    listed = whole.select_columns(columns.all).cast_column(columns.audio, Audio(decode=False))
+    with progress_bar(len(listed), "unpack", " clips") as bar:
+        for number, row in enumerate(listed):
             id_ = str(row[columns.id]) if columns.id else f"{number:07d}"
             text, audio_path = str(row[columns.text] or "").strip(), _sound(row[columns.audio], cfg)
             speaker = row[columns.speaker] if columns.speaker else None
@@ -66,6 +67,11 @@ def read(cfg: Config) -> Iterator[Utterance]:
                 lacks=" and ".join(lacking),
             )
             bar.update()
+
+
+def rows(cfg: Config) -> RowFiles:
+    """The data set, to be streamed. Raises DataError where it cannot be found."""
+    return RowFiles(cfg.dataset, cfg.root, cfg.configuration, cfg.split, cfg)
 
 
 def _sound(audio: dict[str, Any] | None, cfg: Config) -> Path | None:

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -28,7 +28,7 @@ from torch import Tensor
 
 from tts.atomic import sweep, write_atomically, write_failure
 from tts.audio.clean import Cleaning, clean, clipping_share
-from tts.audio.files import from_int16, read_recording, resample, to_int16
+from tts.audio.files import Recording, from_int16, read_recording, resample, to_int16
 from tts.audio.mel import mel_spectrogram
 from tts.audio.silence import Cut
 from tts.data.hashes import ContentHashes
@@ -143,6 +143,14 @@ def _note_run(path: Path, run_dir: Path) -> None:
             os.write(file.fileno(), line.encode())
 
 
+class Cleaned(NamedTuple):
+    """A clip as a model meets it."""
+
+    wave: Tensor  # (T_wave,) int16
+    mel: Tensor  # (n_mels, T_mel) of exactly that wave
+    facts: EntryFacts
+
+
 def make_entry(task: EntryTask) -> EntryFacts:
     """Read, trim, resample and level a clip, and write its entry.
 
@@ -150,8 +158,18 @@ def make_entry(task: EntryTask) -> EntryFacts:
         AudioError: if the clip is of no use.
         DataError: if the entry cannot be written.
     """
+    made = clean_clip(read_recording(task.audio_path, task.start, task.end, LONGEST), task)
+    write_entry(task, made)
+    return made.facts
+
+
+def clean_clip(recording: Recording, task: EntryTask) -> Cleaned:
+    """Trim, resample and level a recording as the task says, wherever it comes from.
+
+    Raises:
+        AudioError: if the clip is of no use.
+    """
     audio = task.audio
-    recording = read_recording(task.audio_path, task.start, task.end, LONGEST)
     cleaned = clean(resample(recording, audio.sample_rate), audio.sample_rate, audio.loudness, task.cleaning)
     wave = to_int16(cleaned.wave)
     mel = mel_spectrogram(from_int16(wave), audio)
@@ -171,15 +189,19 @@ def make_entry(task: EntryTask) -> EntryFacts:
         rumble=cleaned.rumble if math.isfinite(cleaned.rumble) else None,
         held_back=cleaned.held_back,
     )
-    tensors = {"wave": wave, "mel": mel.contiguous()}
-    measured, settings = json.dumps(vars(facts)), json.dumps(settings_of(task))
+    return Cleaned(wave, mel, facts)
+
+
+def write_entry(task: EntryTask, made: Cleaned) -> None:
+    """Write the entry of a task, whole or not at all. Raises DataError where that cannot be."""
+    tensors = {"wave": made.wave, "mel": made.mel.contiguous()}
+    measured, settings = json.dumps(vars(made.facts)), json.dumps(settings_of(task))
     # One key of metadata: several would be written in any order, and the same entry would not be the same bytes.
     written = {"facts": measured, "checksum": _checksum(tensors, measured + settings), "settings": settings}
     try:
         write_atomically(task.entry, save(tensors, {"entry": json.dumps(written)}))
     except OSError as error:
         raise DataError(write_failure(task.entry, error)) from None
-    return facts
 
 
 def settings_of(task: EntryTask) -> dict[str, Any]:

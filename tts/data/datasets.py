@@ -3,7 +3,8 @@
 Shapes: B batch, T_text symbols, T_mel frames, T_wave samples.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -38,6 +39,16 @@ class Segment(NamedTuple):
     id: str
     wave: Tensor  # (T_wave,)
     mel: Tensor  # (n_mels, T_wave / hop + 2 * mel_context)
+
+
+class Sound(NamedTuple):
+    """A clip of which parts are read, from wherever it is."""
+
+    id: str
+    n_samples: int
+    n_frames: int
+    wave: Callable[[int, int], Tensor]  # (start, end) in samples -> (end - start,) float32
+    mel: Callable[[int, int], Tensor]  # (start, end) in frames -> (n_mels, end - start)
 
 
 class VocoderClip(Protocol):
@@ -114,14 +125,26 @@ class SegmentDataset(Dataset[Segment]):
 
     def __getitem__(self, place: tuple[int, int]) -> Segment:
         index, first_frame = place
-        clip, hop = self.clips[index], self.audio.hop_length
+        clip = self.clips[index]
+        sound = Sound(
+            clip.id,
+            clip.n_samples,
+            clip.n_frames,
+            partial(load_wave, clip.cache_file),
+            partial(load_mel, clip.mel_file),
+        )
+        return self.cut(sound, first_frame)
+
+    def cut(self, sound: Sound, first_frame: int) -> Segment:
+        """The segment whose first frame that counts is the given one of a clip."""
+        hop = self.audio.hop_length
         start, end = first_frame - self.left_context_frames, first_frame + self.segment_frames
-        wave = load_wave(clip.cache_file, max(0, start * hop), min(end * hop, clip.n_samples))
-        wave = F.pad(wave, (max(0, -start * hop), max(0, end * hop - clip.n_samples)))
+        wave = sound.wave(max(0, start * hop), min(end * hop, sound.n_samples))
+        wave = F.pad(wave, (max(0, -start * hop), max(0, end * hop - sound.n_samples)))
         start, end = start - self.mel_context, end + self.mel_context
-        mel = load_mel(clip.mel_file, max(0, start), min(end, clip.n_frames))
-        mel = F.pad(mel, (max(0, -start), max(0, end - clip.n_frames)), value=silence_value(self.audio))
-        return Segment(clip.id, wave, mel)
+        mel = sound.mel(max(0, start), min(end, sound.n_frames))
+        mel = F.pad(mel, (max(0, -start), max(0, end - sound.n_frames)), value=silence_value(self.audio))
+        return Segment(sound.id, wave, mel)
 
     def collate(self, segments: Sequence[Segment]) -> VocoderBatch:
         """Segments are of one size: nothing is padded."""

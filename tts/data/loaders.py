@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tts.data.datasets import AcousticDataset, AcousticItem, Segment, SegmentDataset, VocoderClip, collate_acoustic
@@ -39,6 +40,7 @@ def acoustic_loader(
         collate_fn=partial(collate_acoustic, audio=audio),
         num_workers=stage.loader_workers,
         persistent_workers=stage.loader_workers > 0,
+        pin_memory=torch.cuda.is_available(),
     )
 
 
@@ -67,4 +69,5 @@ def vocoder_loader(
         collate_fn=dataset.collate,
         num_workers=stage.loader_workers,
         persistent_workers=stage.loader_workers > 0,
+        pin_memory=torch.cuda.is_available(),
     )

@@ -114,7 +114,7 @@ class Clips(Sequence[Clip]):
             return Clips(self._all, self._source, self._rows[index])
         row = int(self._rows[index])
         found = self._source[row]
-        return found if isinstance(found, Clip) else _clip(json.loads(found))
+        return found if isinstance(found, Clip) else clip_of(json.loads(found))
 
     def where(self, chosen: NDArray[np.bool_]) -> "Clips":
         """Some of them, in order. chosen: (N,)."""
@@ -150,6 +150,14 @@ def sentence_of(words: Sequence[WordSpan]) -> str:
     return " ".join(word.word for word in words).casefold()
 
 
+class Whole(NamedTuple):
+    """A corpus that is streamed, of which only some clips are at hand."""
+
+    speakers: tuple[str, ...]  # all of them
+    hours: float  # to train on; 0 where nobody knows before the end
+    fingerprint: str  # of what is streamed; the batches follow from it
+
+
 @dataclass
 class Prepared:
     """A corpus ready for training."""
@@ -161,11 +169,12 @@ class Prepared:
     mel_std: Tensor  # (n_mels,)
     frames_per_symbol: FramesPerSymbol
     text_fingerprint: str
+    whole: Whole | None = None  # what `clips` are a sample of; None: they are all there is
 
     @property
     def speakers(self) -> tuple[str, ...]:
         """The table of speakers, sorted; one without a name where the corpus names none."""
-        return self.clips.speakers
+        return self.whole.speakers if self.whole else self.clips.speakers
 
     def split(self, name: Split) -> Clips:
         """The clips of one split, in the order of the corpus."""
@@ -194,6 +203,7 @@ def save_prepared(prepared: Prepared, lines: Iterable[bytes], run_dir: Path) -> 
             "frames_per_symbol": prepared.frames_per_symbol._asdict(),
             "mel_mean": prepared.mel_mean.tolist(),
             "mel_std": prepared.mel_std.tolist(),
+            "whole": prepared.whole._asdict() if prepared.whole else None,
         },
     )
     lengths = []
@@ -231,6 +241,7 @@ def load_prepared(run_dir: Path, audio: AudioConfig, text_fingerprint: str) -> P
             torch.tensor(statistics["mel_std"]),
             FramesPerSymbol(**statistics["frames_per_symbol"]),
             statistics["text_fingerprint"],
+            _whole(statistics.get("whole")),
         )
     except FileNotFoundError as error:
         raise DataError(f"nothing is prepared: {error.filename} is missing; run the stage prepare first") from None
@@ -263,7 +274,7 @@ def read_lines(folder: Path) -> Lines:
     builder, lengths, caches = ColumnsBuilder(), [], set()
     with manifest.open("rb") as file:
         for line in file:
-            clip = _clip(json.loads(line))
+            clip = clip_of(json.loads(line))
             builder.add(clip.row)
             lengths.append(len(line))
             caches.add(clip.cache_file.parent)
@@ -301,7 +312,7 @@ def name_some(names: Sequence[str], n_names: int = 5) -> str:
     return ", ".join(names[:n_names]) + more
 
 
-def _clip(line: dict[str, Any]) -> Clip:
+def clip_of(line: dict[str, Any]) -> Clip:
     """A line of the manifest, with its tuples as they were."""
     return Clip(
         **{
@@ -314,3 +325,7 @@ def _clip(line: dict[str, Any]) -> Clip:
             "symbol_ends": tuple(line.get("symbol_ends", ())),
         }
     )
+
+
+def _whole(stored: dict[str, Any] | None) -> Whole | None:
+    return Whole(**{**stored, "speakers": tuple(stored["speakers"])}) if stored else None

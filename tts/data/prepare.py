@@ -68,7 +68,7 @@ def prepare(
         report = write_report(build_report(found, kept.measured, prepared), folder, recipe.audio.sample_rate)
         _check_usable(kept, found, listing.n_present, data, report)
         assert prepared is not None, "what is usable was assembled"
-        _check_speakers(prepared)
+        check_speakers(prepared)
         save_prepared(prepared, kept.lines(prepared), run_dir)
     if aligned:
         prepared = load_prepared(run_dir, recipe.audio, frontend.fingerprint)
@@ -180,7 +180,7 @@ def _sort_in(job: Job, outcome: EntryFacts | str, data: DataConfig, kept: Collec
     if job.encoded is not None:
         found.guessed.update(job.encoded.guessed)
         found.skipped.update(job.encoded.skipped)
-    reason = outcome if isinstance(outcome, str) else _wrong_length(outcome, kept.audio, data)
+    reason = outcome if isinstance(outcome, str) else wrong_length(outcome, kept.audio, data)
     if reason or isinstance(outcome, str):
         found.left_out.append(LeftOut(job.utterance.id, reason))
         return
@@ -188,7 +188,8 @@ def _sort_in(job: Job, outcome: EntryFacts | str, data: DataConfig, kept: Collec
     kept.add(job.utterance, job.encoded, job.task.entry, outcome)
 
 
-def _wrong_length(facts: EntryFacts, audio: AudioConfig, data: DataConfig) -> str:
+def wrong_length(facts: EntryFacts, audio: AudioConfig, data: DataConfig) -> str:
+    """Why a clip is of no use for its length; empty if it is not."""
     seconds = facts.n_samples / audio.sample_rate
     if seconds < data.min_seconds:
         return f"{seconds:.2f} s without silence, below data.min_seconds={data.min_seconds}"
@@ -220,7 +221,7 @@ def _check_usable(kept: Collector, found: Found, n_present: int, data: DataConfi
         )
 
 
-def _check_speakers(prepared: Prepared) -> None:
+def check_speakers(prepared: Prepared) -> None:
     """Refuse a speaker that nothing is left to learn from."""
     trained = set(prepared.split("train").speakers)
     if untrained := [name for name in prepared.speakers if name not in trained]:

@@ -44,8 +44,8 @@ def diagnose(prepared: Prepared, stage: AcousticStage, losses: dict[str, float])
         rate_of_speech(clips),
         texts_and_durations(prepared.clips),
         hard_clips(losses),
-        batches(clips, stage),
-        amount(clips),
+        # Of a corpus that is streamed the clips are a sample, from which neither follows.
+        *([] if prepared.whole else [batches(clips, stage), amount(clips)]),
     ]
     causes = [f"likely cause: {found.measured}; {found.advice}" for found in findings if found.advice]
     if causes:

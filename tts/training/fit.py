@@ -4,10 +4,11 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import lightning.pytorch as pl
 import torch
@@ -23,12 +24,13 @@ from tts.data.datasets import AcousticDataset, Segment, VocoderClip, collate_aco
 from tts.data.loaders import acoustic_loader, vocoder_loader
 from tts.data.manifest import Prepared, numbers
 from tts.data.part import WHOLE, Part
+from tts.data.stream import AcousticBatching, Source, VocoderBatching, stream_loader
 from tts.decoding import Lengths
 from tts.errors import CheckpointError, ConfigError
 from tts.evaluation.quick import Listener, why_deaf
 from tts.interfaces import Vocoder
 from tts.layers import MaskedBatchNorm1d
-from tts.settings import Recipe, StageConfig, VocoderStage
+from tts.settings import AcousticStage, Recipe, StageConfig, VocoderStage
 from tts.speakers import list_speakers
 from tts.synthesis import Synthesizer
 from tts.text.frontend import Frontend
@@ -44,6 +46,9 @@ from tts.vocoder import griffin_lim
 HELD_OUT_BATCHES = 4  # of segments, fixed, on which a vocoder is validated
 
 
+Stage = TypeVar("Stage", AcousticStage, VocoderStage)
+
+
 class Outcome(NamedTuple):
     """How a training ended."""
 
@@ -53,13 +58,20 @@ class Outcome(NamedTuple):
 
 
 def fit_acoustic(
-    recipe: Recipe, run: Path, prepared: Prepared, frontend: Frontend, start: Stored | None, say: Callable[[str], None]
+    recipe: Recipe,
+    run: Path,
+    prepared: Prepared,
+    frontend: Frontend,
+    start: Stored | None,
+    say: Callable[[str], None],
+    source: Source | None = None,
 ) -> Outcome:
     """Train the acoustic model, or go on where a training state lies in the run folder.
 
     Args:
         start: a half whose weights a new training begins with.
         say: told what of it was taken over.
+        source: of the training batches, where the corpus is streamed.
     """
     stage = recipe.trainer.acoustic
     torch.manual_seed(recipe.seed)
@@ -82,7 +94,11 @@ def fit_acoustic(
     task = AcousticTask(model, stage, prepared, synthesizer, held_out, clips, listener)
 
     def batches(start: int) -> object:
-        clips, part = prepared.split("train"), Part(ranks.rank(), ranks.n_ranks())
+        part = Part(ranks.rank(), ranks.n_ranks())
+        if source:
+            batching = AcousticBatching(recipe.audio, of_each(stage, part))
+            return stream_loader(source, batching, stage.loader_workers, start, part)
+        clips = prepared.split("train")
         return acoustic_loader(clips, recipe.audio, stage, recipe.seed, start, prepared.speakers, part)
 
     return _fit(recipe, run, task, batches, prepared, frontend.symbols)
@@ -116,9 +132,14 @@ def _listener(recipe: Recipe, prepared: Prepared) -> Listener | None:
 
 
 def fit_vocoder(
-    recipe: Recipe, run: Path, prepared: Prepared, start: Stored | None, say: Callable[[str], None]
+    recipe: Recipe,
+    run: Path,
+    prepared: Prepared,
+    start: Stored | None,
+    say: Callable[[str], None],
+    source: Source | None = None,
 ) -> Outcome:
-    """Train the vocoder, or go on where a training state lies in the run folder; `start` as for the acoustic model."""
+    """Train the vocoder, or go on where a training state lies in the run folder; arguments as in `fit_acoustic`."""
     stage = recipe.trainer.vocoder
     torch.manual_seed(recipe.seed)
     model = build_vocoder(recipe)
@@ -127,7 +148,15 @@ def fit_vocoder(
         say(take_over(model, start))
     part = Part(ranks.rank(), ranks.n_ranks())
     task = _vocoder_task(recipe, model, stage, prepared.split("held_out"), "vocoder")
-    return _fit(recipe, run, task, _segments(recipe, model, stage, prepared.split("train"), part), prepared, ())
+    context = _left_context(recipe, model)
+
+    def batches(start: int) -> object:
+        if source:
+            batching = VocoderBatching(recipe.audio, of_each(stage, part), model.mel_context, context)
+            return stream_loader(source, batching, stage.loader_workers, start, part)
+        return _segments(recipe, model, stage, prepared.split("train"), part)(start)
+
+    return _fit(recipe, run, task, batches, prepared, ())
 
 
 def fit_gta(recipe: Recipe, run: Path, prepared: Prepared, vocoder: Path, mels: Mels) -> Outcome:
@@ -165,8 +194,23 @@ def _segments(
     recipe: Recipe, model: Vocoder, stage: VocoderStage, clips: Sequence[VocoderClip], part: Part = WHOLE
 ) -> Callable[[int], "DataLoader[Segment]"]:
     """From batch n on: batches of segments with as much left context as the model can see."""
-    context = -(-model.receptive_field // recipe.audio.hop_length)
+    context = _left_context(recipe, model)
     return partial(vocoder_loader, clips, recipe.audio, stage, model.mel_context, context, recipe.seed, part=part)
+
+
+def of_each(stage: Stage, part: Part) -> Stage:
+    """The stage with the batch that each of several processes makes by itself, where a stream cannot be shared out."""
+    if part.of > stage.batch_size:
+        raise ConfigError(f"{part.of} processes cannot share batches of {stage.batch_size}; raise batch_size")
+    smaller = replace(stage, batch_size=stage.batch_size // part.of)
+    if isinstance(smaller, AcousticStage):
+        smaller.batch_frames = smaller.batch_frames // part.of
+    return smaller
+
+
+def _left_context(recipe: Recipe, model: Vocoder) -> int:
+    """Frames before a segment that the model can see."""
+    return -(-model.receptive_field // recipe.audio.hop_length)
 
 
 class _Data(pl.LightningDataModule):

@@ -12,7 +12,9 @@ from tts.data.manifest import Prepared, load_prepared
 from tts.data.matching import texts_and_durations
 from tts.data.prepare import prepare, prepare_share
 from tts.data.preview import preview, set_aside
-from tts.errors import CheckpointError, TTSError
+from tts.data.shards import write_shards
+from tts.data.streamed import Streamed, open_streamed
+from tts.errors import CheckpointError, ConfigError, TTSError
 from tts.runs import Plan, write_recipe
 from tts.settings import DataConfig, Recipe, Share
 from tts.text.frontend import Frontend
@@ -73,21 +75,25 @@ def _stages(plan: Plan, say: Say) -> bool:
     recipe, run, stages = plan.recipe, plan.run, plan.recipe.stages
     frontend = Frontend(recipe.text)
     if plan.share:
+        if ranks.n_ranks() > 1:
+            raise ConfigError("shard= prepares in processes of its own (data.workers); leave trainer.devices out")
         _prepare_share(plan, plan.share, frontend, say)
         return True
     # Asked before the hours that come first: a vocoder that does not fit the mel contract is refused here.
     trainable = not {"vocoder", "gta"} & set(stages) or build_vocoder(recipe).trainable
     starts = find_starts(recipe, run, frontend.symbols, say)
-    prepared = ranks.first_does(lambda: _prepared(plan, frontend, say))
+    streamed = open_streamed(recipe, frontend)
+    prepared = ranks.first_does(lambda: _prepared(plan, frontend, streamed, say))
+    source = streamed.source(prepared, run) if streamed else None
     if "acoustic" in stages and not _train(
-        plan, "acoustic", say, lambda: fit_acoustic(recipe, run, prepared, frontend, starts.acoustic, say)
+        plan, "acoustic", say, lambda: fit_acoustic(recipe, run, prepared, frontend, starts.acoustic, say, source)
     ):
         return False
     if not trainable:
         say(f"vocoder: {recipe.vocoder.name} has nothing to train")
         return True
     if "vocoder" in stages and not _train(
-        plan, "vocoder", say, lambda: fit_vocoder(recipe, run, prepared, starts.vocoder, say)
+        plan, "vocoder", say, lambda: fit_vocoder(recipe, run, prepared, starts.vocoder, say, source)
     ):
         return False
     if "gta" in stages:
@@ -96,13 +102,19 @@ def _stages(plan: Plan, say: Say) -> bool:
     return True
 
 
-def _prepared(plan: Plan, frontend: Frontend, say: Say) -> Prepared:
-    """The corpus, prepared now or before."""
+def _prepared(plan: Plan, frontend: Frontend, streamed: Streamed | None, say: Say) -> Prepared:
+    """The corpus, prepared now or before; of one that is streamed, what the run keeps."""
     recipe, run = plan.recipe, plan.run
     if "prepare" not in recipe.stages:
         prepared = load_prepared(run, recipe.audio, frontend.fingerprint)
         write_recipe(plan.stored, run)
         keep_lexicon(recipe.text, run)
+        return prepared
+    if streamed:
+        write_recipe(plan.stored, run)
+        prepared = streamed.prepare(run)
+        keep_lexicon(recipe.text, run)
+        say(f"streaming {recipe.data.shards or recipe.data.corpus}; {len(prepared.clips)} clips of it are at hand")
         return prepared
     utterances = _read_corpus(recipe.data, say)
     write_recipe(plan.stored, run)
@@ -112,6 +124,10 @@ def _prepared(plan: Plan, frontend: Frontend, say: Say) -> Prepared:
     fit = texts_and_durations(prepared.clips)
     if fit.advice:
         say(f"warning: {fit.measured}; {fit.advice}")
+    if recipe.data.format == "shards":
+        folder = run / "data" / "shards"
+        n_shards = write_shards(prepared, folder, recipe.data.shard_mb * 10**6)
+        say(f"wrote {n_shards} shards; serve or copy {folder}, and train with data.shards=http://HOST/PATH or a folder")
     return prepared
 
 

@@ -1,0 +1,512 @@
+"""Streaming: shards and rows, from a folder and from a web server, the same batches at every time and in every part."""
+
+import hashlib
+import io
+import json
+import shutil
+import tarfile
+import threading
+from collections import Counter
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+
+from tests.serving import serving
+from tests.test_data import AUDIO, Letters, voice
+from tts.audio.files import from_int16, write_wave
+from tts.audio.mel import mel_spectrogram
+from tts.batch import Utterance
+from tts.data import storage
+from tts.data.ahead import ahead
+from tts.data.cache import load_mel, load_wave
+from tts.data.manifest import load_prepared
+from tts.data.part import WHOLE, Part
+from tts.data.prepare import prepare
+from tts.data.row_source import Cleaner, RowSource, read_journal
+from tts.data.shard_source import ShardSource, read_index
+from tts.data.shards import write_shards
+from tts.data.stream import AcousticBatching, VocoderBatching, stream_loader
+from tts.data.streamed import StreamedRows, StreamedShards, open_streamed
+from tts.errors import ConfigError, DataError
+from tts.settings import AcousticStage, DataConfig, Recipe, VocoderStage
+
+N_CLIPS = 40
+ACOUSTIC = AcousticBatching(AUDIO, AcousticStage(batch_size=3, batch_frames=700))
+VOCODER = VocoderBatching(AUDIO, VocoderStage(batch_size=4, segment_frames=10), 2, 6)
+PARTS = [WHOLE, Part(0, 2), Part(1, 2)]
+
+
+def sentence(i):
+    return f"sentence {chr(97 + i // 6) * (1 + i % 6)} number {chr(97 + i % 26)}"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Forty prepared clips of growing length in about six shards."""
+    folder = tmp_path_factory.mktemp("streaming")
+    utterances = []
+    for i in range(N_CLIPS):
+        path = folder / "corpus" / f"clip{i:02}.wav"
+        path.parent.mkdir(exist_ok=True)
+        write_wave(path, voice(0.4 + 0.02 * i, i), 8000)
+        utterances.append(Utterance(path.stem, path, sentence(i), "ab"[i % 2]))
+    recipe = Recipe(audio=AUDIO, data=DataConfig(cache=str(folder / "cache"), held_out=3, workers=1))
+    prepared = prepare(recipe, folder / "run", utterances, Letters(), progress=False)
+    n_shards = write_shards(prepared, folder / "shards", 60_000, progress=False)
+    assert n_shards >= 5
+    return folder, prepared
+
+
+@pytest.fixture
+def shards(made, tmp_path):
+    """A copy of the shards to be damaged."""
+    return Path(shutil.copytree(made[0] / "shards", tmp_path / "shards"))
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    monkeypatch.setattr(storage, "WAITS", (0.01, 0.02))
+
+
+def digest(picks):
+    """Of all that a batch is made of."""
+    said = hashlib.sha256()
+    for example, first_frame in picks:
+        said.update(f"{example.id} {example.text_ids.tolist()} {example.speaker_id} {first_frame}".encode())
+        said.update(example.wave.numpy().tobytes())
+    return said.hexdigest()
+
+
+def some(source, n, batching=ACOUSTIC, start=0, part=WHOLE):
+    batches = source.batches(batching, start, part)
+    return [digest(picks) for picks in islice(batches, n)]
+
+
+def shard_source(address, window=12, seed=0):
+    return ShardSource(read_index(str(address)), window, seed)
+
+
+# --- shards ---
+
+
+def test_a_shard_is_a_tar_file_of_the_cleaned_clips(made):
+    folder, prepared = made
+    clips = {clip.id: clip for clip in prepared.clips}
+    seen = []
+    for path in sorted((folder / "shards").glob("*.tar")):
+        with tarfile.open(path) as tar:
+            files = {member.name: tar.extractfile(member).read() for member in tar}
+        for name in files:
+            id_, _, kind = name.rpartition(".")
+            if kind == "flac":
+                seen.append(id_)
+                wave, rate = soundfile.read(io.BytesIO(files[name]), dtype="int16")
+                assert rate == 8000
+                assert torch.equal(from_int16(torch.from_numpy(wave)), load_wave(clips[id_].cache_file))
+            else:
+                assert json.loads(files[name])["text"] == clips[id_].text
+    assert sorted(seen) == sorted(clips)
+    assert seen != sorted(seen), "neighbours are spread"
+
+
+def test_an_epoch_has_every_training_clip_once_as_prepared(made):
+    folder, prepared = made
+    train = {clip.id: clip for clip in prepared.split("train")}
+    source = shard_source(folder / "shards")
+    orders = []
+    for epoch in range(2):
+        rows = [int(row) for window in source.windows(epoch) for row in window]
+        names = [source.index.name(row) for row in rows]
+        assert sorted(names) == sorted(train)
+        orders.append(names)
+    assert orders[0] != orders[1]
+    for batch in islice(stream_loader(source, ACOUSTIC, 0), 6):
+        assert len(batch.ids) <= 3
+        for row, id_ in enumerate(batch.ids):
+            clip = train[id_]
+            assert torch.equal(batch.mel[row, :, : clip.n_frames], load_mel(clip.cache_file))
+            assert batch.text_ids[row, : len(clip.ids)].tolist() == list(clip.ids)
+            assert prepared.speakers[batch.speaker_ids[row]] == clip.speaker
+
+
+def test_a_window_is_sorted_by_length(made):
+    source = shard_source(made[0] / "shards", window=1000)
+    lengths = [
+        [pick.example.wave.numel() for pick in batch] for batch in islice(source.batches(ACOUSTIC, 0, WHOLE), 12)
+    ]
+    assert sum(map(sum, lengths)) / sum(len(one) * max(one) for one in lengths) > 0.9
+    assert [max(one) for one in lengths] != sorted(max(one) for one in lengths)
+
+
+def test_segments_of_shards_are_those_of_the_clips(made):
+    folder, prepared = made
+    clips = {clip.id: clip for clip in prepared.clips}
+    source = shard_source(folder / "shards")
+    picks = next(iter(source.batches(VOCODER, 5, WHOLE)))
+    batch = VOCODER.make(picks)
+    hop = AUDIO.hop_length
+    assert batch.wave.shape == (4, 16 * hop) and batch.mel.shape == (4, 10, 20) and batch.loss_from == 6 * hop
+    for row, (example, first) in enumerate(picks):
+        clip = clips[example.id]
+        inside = load_wave(clip.cache_file)[first * hop : (first + 10) * hop]
+        assert torch.equal(batch.wave[row, 6 * hop :][: len(inside)], inside)
+        mel = load_mel(clip.cache_file)[:, first : first + 12]
+        assert torch.equal(batch.mel[row, :, 8:][:, : mel.shape[1]], mel)
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize("batching", [ACOUSTIC, VOCODER])
+def test_a_web_server_gives_the_same_batches_as_a_folder(made, ranges, batching):
+    folder = made[0] / "shards"
+    with serving(folder, ranges) as server:
+        over_http = some(shard_source(server.address + "/"), 8, batching)
+        asked = Counter(server.requests)
+    assert over_http == some(shard_source(folder), 8, batching)
+    whole = [name for name in asked if name.startswith("GET shard") and name.endswith("200")]
+    assert bool(whole) is not ranges
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("batching", [ACOUSTIC, VOCODER])
+def test_shards_go_on_with_the_very_next_batch(made, batching, part):
+    source = shard_source(made[0] / "shards")
+    straight = some(source, 62, batching, part=part)
+    assert len(set(straight)) > 50  # a corpus so small has a batch again now and then
+    for n in range(0, 60, 7):
+        assert some(source, 2, batching, start=n, part=part) == straight[n : n + 2]
+    for n in range(60):
+        place = n * part.of + part.rank
+        assert list(islice(source.planned(batching, place), 1)) == list(
+            islice(source.planned(batching, 0), place, place + 1)
+        )
+    assert straight != some(shard_source(made[0] / "shards", seed=1), 62, batching, part=part)
+
+
+def test_parts_of_shards_share_nothing_and_are_the_whole(made):
+    source = shard_source(made[0] / "shards")
+    whole = some(source, 40)
+    assert [
+        digest for pair in zip(*(some(source, 20, part=part) for part in PARTS[1:]), strict=True) for digest in pair
+    ] == whole
+
+
+@pytest.mark.parametrize("start", [0, 5])
+def test_processes_that_load_change_no_batch(made, start):
+    source = shard_source(made[0] / "shards")
+    alone = [batch.ids for batch in islice(stream_loader(source, ACOUSTIC, 0, start), 5)]
+    loader = iter(stream_loader(source, ACOUSTIC, 2, start))
+    assert [batch.ids for batch in islice(loader, 5)] == alone
+    loader._shutdown_workers()
+
+
+def test_shards_are_written_once(made):
+    folder, prepared = made
+    before = {path: path.stat().st_mtime_ns for path in (folder / "shards").iterdir()}
+    write_shards(prepared, folder / "shards", 60_000, progress=False)
+    assert before == {path: path.stat().st_mtime_ns for path in (folder / "shards").iterdir()}
+
+
+# --- faults of the network and of what is served ---
+
+
+def test_a_server_that_stumbles_is_asked_again(shards):
+    expected = some(shard_source(shards), 6)
+    with serving(shards) as server:
+        server.faults = {"index.json": [500, 503], **{path.name: [500, 500] for path in shards.glob("*.tar")}}
+        assert some(shard_source(server.address), 6) == expected
+        server.faults = {path.name: ["cut", "flip"] for path in shards.glob("*.tar")}
+        assert some(shard_source(server.address), 6) == expected
+    with serving(shards, ranges=False) as server:
+        server.faults = {path.name: ["cut", "cut", "flip"] for path in shards.glob("*.tar")}
+        assert some(shard_source(server.address), 6) == expected
+
+
+def test_a_server_that_stays_down_is_an_error_that_says_so(shards):
+    with serving(shards) as server:
+        source = shard_source(server.address)
+        server.always = {path.name: 500 for path in shards.glob("*.tar")}
+        said = rf"cannot read {server.address}/shard-0000\d.tar: HTTP 500 Internal Server Error, after 3 attempts"
+        with pytest.raises(DataError, match=said):
+            some(source, 1)
+        with pytest.raises(DataError, match=r"elsewhere/index.json: HTTP 404 Not Found; check the address"):
+            read_index(f"{server.address}/elsewhere")
+        server.always = {path.name: "cut" for path in shards.glob("*.tar")}
+        with pytest.raises(DataError, match=r"shard-0000\d.tar: cut off, \d+ bytes are missing, after 3 attempts"):
+            some(source, 1)
+        address = server.address
+    with pytest.raises(DataError, match=r"refused, after 3 attempts"):
+        read_index(address)
+    with pytest.raises(DataError, match=r"cannot read .*nowhere/index.json: No such file"):
+        read_index("nowhere")
+
+
+def test_a_damaged_shard_is_named(shards):
+    for path in shards.glob("*.tar"):
+        content = bytearray(path.read_bytes())
+        for place in range(1000, len(content), 1000):
+            content[place] ^= 255
+        path.write_bytes(content)
+    said = r"shard-0000\d.tar is damaged: the clip clip\d\d has another checksum .*; copy shard-0000\d.tar there again"
+    with pytest.raises(DataError, match=said):
+        some(shard_source(shards), 30)
+    with serving(shards) as server, pytest.raises(DataError, match=said):
+        some(shard_source(server.address), 30)
+    for path in shards.glob("*.tar"):
+        path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(DataError, match=r"shard-0000\d.tar is cut off before byte \d+; copy it again"):
+        some(shard_source(shards), 30)
+    said = r"shard-0000\d.tar: cut off, \d+ bytes are missing, after 3 attempts"
+    with serving(shards) as server, pytest.raises(DataError, match=said):
+        some(shard_source(server.address), 30)
+    said = r"shard-0000\d.tar ends before byte \d+; copy the file there again"
+    with serving(shards, ranges=False) as server, pytest.raises(DataError, match=said):
+        some(shard_source(server.address), 30)
+    (shards / "clips.safetensors").write_bytes(b"damaged")
+    with pytest.raises(DataError, match=r"index.json or a file beside it is damaged"):
+        read_index(str(shards))
+
+
+# --- what a run keeps of shards ---
+
+
+def streaming(made, address, **data):
+    config = DataConfig(shards=str(address), window=12, **data)
+    return Recipe(audio=AUDIO, stages=["prepare", "acoustic", "vocoder"], data=config)
+
+
+def test_a_run_keeps_held_out_clips_and_statistics_of_shards(made, tmp_path):
+    folder, prepared = made
+    with serving(folder / "shards") as server:
+        streamed = open_streamed(streaming(made, server.address), Letters())
+        kept = streamed.prepare(tmp_path)
+        n_requests = len(server.requests)
+        again = open_streamed(streaming(made, server.address), Letters()).prepare(tmp_path)
+        assert len(server.requests) == n_requests + 3, "only the index is read again"
+    assert list(again.clips) == list(kept.clips) == list(load_prepared(tmp_path, AUDIO, "letters").clips)
+    assert {c.id for c in kept.split("held_out")} == {c.id for c in prepared.split("held_out")}
+    by_id = {clip.id: clip for clip in prepared.clips}
+    for clip in kept.clips:
+        assert replace(clip, cache_file=by_id[clip.id].cache_file) == by_id[clip.id]
+        assert torch.equal(load_mel(clip.cache_file), load_mel(by_id[clip.id].cache_file))
+    torch.testing.assert_close(kept.mel_mean, prepared.mel_mean)
+    assert kept.speakers == prepared.speakers and kept.frames_per_symbol == prepared.frames_per_symbol
+    assert kept.whole.hours == pytest.approx(prepared.hours("train"))
+
+
+def test_shards_of_another_make_are_refused(made, tmp_path, monkeypatch):
+    folder, prepared = made
+    recipe = streaming(made, folder / "shards")
+    with pytest.raises(DataError, match=r"data.shards=.* another mel contract: loudness -23.0 != -20.0"):
+        open_streamed(replace(recipe, audio=replace(AUDIO, loudness=-20.0)), Letters())
+    monkeypatch.setattr(Letters, "fingerprint", "others")
+    with pytest.raises(DataError, match="another text frontend: letters != others"):
+        open_streamed(recipe, Letters())
+    monkeypatch.undo()
+    StreamedShards(recipe, Letters()).prepare(tmp_path)
+    (tmp_path / "acoustic").mkdir()
+    (tmp_path / "acoustic/last.ckpt").touch()
+    write_shards(prepared, tmp_path / "other", 40_000, progress=False)
+    other = open_streamed(streaming(made, tmp_path / "other"), Letters())
+    with pytest.raises(DataError, match=r"began with another corpus .*run=runs/NEW"):
+        other.source(other.prepare(tmp_path), tmp_path)
+
+
+def test_what_a_stream_cannot_do_is_refused(made):
+    recipe = streaming(made, made[0] / "shards")
+    with pytest.raises(ConfigError, match="the stage gta needs all clips on the disk"):
+        open_streamed(replace(recipe, stages=["gta"]), Letters())
+    joined = replace(recipe.trainer, acoustic=AcousticStage(join=0.5))
+    with pytest.raises(ConfigError, match="neither joined nor cut"):
+        open_streamed(replace(recipe, trainer=joined), Letters())
+    own = replace(recipe, data=DataConfig(corpus="own", stream=True))
+    with pytest.raises(ConfigError, match=r"data.corpus=own cannot be streamed; data.corpus=huggingface can"):
+        open_streamed(own, Letters())
+    with pytest.raises(ConfigError, match="take one of them"):
+        DataConfig(shards="x", stream=True)
+    assert open_streamed(replace(recipe, data=DataConfig()), Letters()) is None
+
+
+# --- rows ---
+
+
+class Stored:
+    """A row."""
+
+    def __init__(self, i, speaker="a"):
+        encoded = io.BytesIO()
+        soundfile.write(encoded, voice(0.4 + 0.02 * (i % 40), i).numpy(), 8000, format="FLAC")
+        self.id, self.audio, self.text, self.speaker = f"row{i:02}", encoded.getvalue(), sentence(i), speaker
+
+
+class Files:
+    """Rows in memory."""
+
+    def __init__(self, *sizes):
+        self.names = [f"file{number}" for number in range(len(sizes))]
+        self.stored, first = [], 0
+        for size in sizes:
+            self.stored.append([Stored(i) for i in range(first, first + size)])
+            first += size
+
+    def rows(self, file, skip):
+        yield from self.stored[file][skip:]
+
+
+@pytest.fixture(scope="module")
+def files():
+    return Files(20, 13, 27)
+
+
+def row_source(files, journal, held_out=(), window=9, **data):
+    cleaner = Cleaner(Letters(), AUDIO, DataConfig(window=window, **data))
+    return RowSource(files, cleaner, ["a"], frozenset(held_out), 0, journal)
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("batching", [ACOUSTIC, VOCODER])
+def test_rows_go_on_with_the_very_next_batch(files, tmp_path, batching, part):
+    straight = some(row_source(files, tmp_path / "one"), 56, batching, part=part)
+    assert len(set(straight)) > 40
+    (journal,) = (tmp_path / "one").iterdir()
+    assert len(read_journal(journal)) >= 2
+    for n in (*range(0, 20, 4), 31, 50):
+        resumed = some(row_source(files, tmp_path / "one"), 1, batching, start=n, part=part)
+        assert resumed == straight[n : n + 1]
+    # The journal only saves time, and what a crash left of a line is no harm.
+    with journal.open("a") as file:
+        file.write('{"batch": 99999, "win')
+    assert some(row_source(files, tmp_path / "one"), 3, batching, start=40, part=part) == straight[40:43]
+    assert some(row_source(files, tmp_path / "two"), 3, batching, start=40, part=part) == straight[40:43]
+
+
+def test_going_on_reads_one_window_only(files, tmp_path):
+    some(row_source(files, tmp_path), 40)
+    read = []
+
+    class Counted:
+        names = files.names
+
+        def rows(self, file, skip):
+            for row in files.rows(file, skip):
+                read.append(row.id)
+                yield row
+
+    next(
+        row_source(Counted(), tmp_path).windows(
+            max(read_journal(next(tmp_path.iterdir())), key=lambda p: p.batch), WHOLE
+        )
+    )
+    assert 0 < len(read) <= 9
+
+
+@pytest.mark.parametrize("sizes", [(20, 13, 27), (16, 12, 18, 10)])
+def test_parts_of_rows_share_nothing_and_are_the_whole(sizes, tmp_path):
+    """Three files cannot be dealt out to two parts, four can."""
+    files = Files(*sizes)
+    source = row_source(files, tmp_path)
+
+    def epoch(part):
+        names = []
+        for window in source.windows(source_start, part):
+            if window.begins.epoch > 0:
+                return names
+            names += [example.id for example in window.examples]
+        raise AssertionError
+
+    from tts.data.row_source import Position
+
+    source_start = Position()
+    whole, first, second = (epoch(part) for part in PARTS)
+    assert sorted(first + second) == sorted(whole) == sorted(row.id for rows in files.stored for row in rows)
+    assert not set(first) & set(second) and abs(len(first) - len(second)) <= 6
+
+
+def test_rows_become_what_preparing_makes_of_them(files, tmp_path):
+    """The same wave, mel and ids as of a file with these bytes."""
+    row = files.stored[1][4]
+    path = tmp_path / "corpus" / "row.flac"
+    path.parent.mkdir()
+    path.write_bytes(row.audio)
+    others = [Utterance(f"o{i}", path, sentence(i)) for i in range(8)]
+    recipe = Recipe(audio=AUDIO, data=DataConfig(cache=str(tmp_path / "cache"), held_out=1, workers=1))
+    prepared = prepare(recipe, tmp_path / "run", [*others, Utterance("x", path, row.text)], Letters(), progress=False)
+    clip = next(clip for clip in prepared.clips if clip.id == "x")
+    batches = row_source(files, tmp_path / "journal").batches(ACOUSTIC, 0, WHOLE)
+    example = next(pick.example for picks in batches for pick in picks if pick.example.id == row.id)
+    assert torch.equal(from_int16(example.wave), load_wave(clip.cache_file))
+    assert example.text_ids.tolist() == list(clip.ids)
+    assert torch.equal(mel_spectrogram(from_int16(example.wave), AUDIO), load_mel(clip.cache_file))
+
+
+def test_first_rows_are_kept_and_held_out_sentences_never_trained_on(tmp_path):
+    files = Files(20, 13, 27)
+    take = Stored(0)
+    recipe = Recipe(
+        audio=AUDIO, data=DataConfig(corpus="x", root="r", stream=True, first_rows=20, held_out=4, window=9)
+    )
+    streamed = StreamedRows(recipe, Letters(), files)
+    prepared = streamed.prepare(tmp_path)
+    assert len(prepared.clips) == 20 and len(prepared.split("held_out")) == 4
+    held_out = {clip.text for clip in prepared.split("held_out")}
+    take.id, take.text = "another", next(iter(held_out)).upper()
+    files.stored[0].append(take)
+    source = streamed.source(prepared, tmp_path)
+    seen = {pick.example.id for picks in islice(source.batches(ACOUSTIC, 0, WHOLE), 40) for pick in picks}
+    assert seen == {row.id for rows in files.stored for row in rows if row.text not in held_out} - {"another"}
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "data/clips").iterdir()}
+    assert list(StreamedRows(recipe, Letters(), files).prepare(tmp_path).clips) == list(prepared.clips)
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "data/clips").iterdir()}
+    frames = torch.cat([load_mel(clip.cache_file) for clip in prepared.split("train")], dim=1)
+    torch.testing.assert_close(prepared.mel_mean, frames.mean(dim=1), rtol=0, atol=1e-4)
+
+
+def test_rows_of_no_use_are_told_and_too_many_are_an_error(tmp_path, capsys):
+    files = Files(30)
+    files.stored[0][3].audio = b"RIFF no sound"
+    files.stored[0][5].text = "..."
+    files.stored[0][7].speaker = "b"
+    ids = {
+        pick.example.id
+        for picks in islice(row_source(files, tmp_path, window=100).batches(ACOUSTIC, 0, WHOLE), 14)
+        for pick in picks
+    }
+    assert ids == {row.id for row in files.stored[0]} - {"row03", "row05", "row07"}
+    assert "3 of 30 rows of the stream are left out, e.g. row03: " in capsys.readouterr().err
+    for row in files.stored[0][10:20]:
+        row.speaker = "b"
+    with pytest.raises(DataError, match=r"13 of 30 rows .* more than data.max_bad_share=0.05"):
+        some(row_source(files, tmp_path, window=100), 1)
+    for row in files.stored[0]:
+        row.audio = b""
+    with pytest.raises(
+        DataError, match=r"no row that can be trained on, e.g. row00: the sound of row00 is an empty file"
+    ):
+        some(row_source(files, tmp_path, window=100), 1)
+
+
+def test_what_is_made_ahead_keeps_its_order_and_its_errors():
+    def items():
+        yield from range(5)
+        raise DataError("broken")
+
+    running = ahead(items(), 2)
+    assert list(islice(running, 5)) == list(range(5))
+    with pytest.raises(DataError, match="broken"):
+        next(running)
+    closed = threading.Event()
+
+    def endless():
+        try:
+            while True:
+                yield 1
+        finally:
+            closed.set()
+
+    running = ahead(endless(), 2)
+    next(running)
+    running.close()
+    assert closed.wait(5)
