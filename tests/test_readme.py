@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.test_hifigan import publish_for_the_toy_voice
+from tests.toy import write_corpus
 from tts.cli import main
 from tts.runs import plan_run, write_recipe
 
@@ -62,7 +63,7 @@ def test_speaking_commands_speak(arguments, trained, tmp_path, monkeypatch, capf
 
 
 @pytest.mark.parametrize("arguments", shown("python", "-m", "tts"))
-def test_judging_commands_judge(arguments, evaluated_runs, monkeypatch):
+def test_judging_commands_judge(arguments, evaluated_runs, monkeypatch, capsys):
     monkeypatch.chdir(evaluated_runs)
     command, *rest = arguments
     if command == "evaluate":
@@ -72,6 +73,13 @@ def test_judging_commands_judge(arguments, evaluated_runs, monkeypatch):
         served = []
         monkeypatch.setattr("tts.evaluation.listening_server.serve", lambda runs, **options: served.extend(runs))
         assert main(["listen", *rest]) == 0 and len(served) == 2
+    elif command == "download" and rest:  # what there is to fetch is listed
+        assert main(["download"]) == 0 and rest[0] in capsys.readouterr().out
+    elif command == "audit":
+        if not (evaluated_runs / "data").exists():
+            write_corpus(evaluated_runs / "data" / "own")
+        assert main(["audit", *rest, "cost=false"]) == 1, "tones are no speech"
+        assert "data/own" in capsys.readouterr().out
     else:
         (evaluated_runs / "story.txt").write_text("Once there was a zorb.")
         assert main([command, *rest]) == 0
