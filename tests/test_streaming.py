@@ -194,6 +194,7 @@ def test_parts_of_shards_share_nothing_and_are_the_whole(made):
     ] == whole
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine of one core
 @pytest.mark.parametrize("start", [0, 5])
 def test_processes_that_load_change_no_batch(made, start):
     source = shard_source(made[0] / "shards")
