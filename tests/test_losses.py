@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from tts.batch import AcousticBatch
 from tts.losses import (
     group_mask,
     guided_attention_loss,
@@ -108,3 +109,22 @@ def test_the_positive_weight_weighs_the_end():
     logit = torch.zeros(1, 10, requires_grad=True)
     stop_loss(logit, torch.tensor([10]), 6.0, 1).backward()
     torch.testing.assert_close(logit.grad[0, 9], -6 * logit.grad[0, 8])
+
+
+def test_a_batch_padded_for_other_processes_has_the_same_aligned_guidance():
+    path = torch.tensor([[0.5, 1.0, 2.0, 2.5]])
+    batch = AcousticBatch(
+        ids=["a"],
+        text_ids=torch.tensor([[1, 2, 3]]),
+        text_lengths=torch.tensor([3]),
+        mel=torch.zeros(1, 2, 4),
+        mel_lengths=torch.tensor([4]),
+        reading_path=path,
+    ).validate()
+    padded = batch.padded(7, -11.5).validate()
+    alignment = torch.softmax(torch.randn(1, 3, 7, generator=torch.Generator().manual_seed(0)), dim=1)
+    longer, shorter = (
+        guided_attention_loss(weights, one.text_lengths, one.mel_lengths, 0.2, one.reading_path, 2.0)
+        for weights, one in ((alignment, padded), (alignment[:, :, :4], batch))
+    )
+    torch.testing.assert_close(longer, shorter)
