@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from tts.errors import ConfigError, nearest
 
@@ -69,6 +70,16 @@ def refuse_unknown(rest: Sequence[str], names: Sequence[str]) -> None:
     for argument in rest:
         near = nearest(argument.lstrip("-").partition("=")[0], names)
         raise ConfigError(f"unknown option {argument!r}{near}; --help lists them")
+
+
+def voice_folder(folder: Path, option: str = "") -> Path:
+    """The folder of a voice or a run, named by an option or by itself. Raises ConfigError where there is none."""
+    if not folder.is_dir():
+        named = f"{option}={folder}" if option else str(folder)
+        raise ConfigError(
+            f"{named} is no folder; a voice is a folder that tts export wrote, or a run such as runs/demo"
+        )
+    return folder
 
 
 def check_device(name: str) -> None:

@@ -28,12 +28,12 @@ from tts.atomic import write_atomically, write_failure
 from tts.config import read_yaml, recipe_from_yaml, to_yaml
 from tts.errors import CheckpointError, ConfigError
 from tts.interfaces import AcousticModel, Vocoder
+from tts.runs import VOICE_FILE
 from tts.settings import Recipe
 from tts.speakers import ONE_SPEAKER
 
 FORMAT = "tts-half-1"
 VOICE_FORMAT = "tts-voice-1"
-VOICE_FILE = "voice.yaml"
 CHECKSUMS = "checksums.txt"  # as sha256sum writes and checks them
 Kind = Literal["acoustic", "vocoder"]
 Model = TypeVar("Model", bound=nn.Module)

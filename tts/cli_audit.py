@@ -1,6 +1,5 @@
 """`tts audit`: what is wrong with a corpus, and what training on it will cost, before the first hour of training."""
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -58,14 +57,15 @@ def audit(arguments: Sequence[str]) -> int:
     # What training would refuse is what an audit is to tell of.
     recipe = replace(plan.recipe, data=replace(plan.recipe.data, max_bad_share=1.0, allow_missing=True))
     from tts.data.prepare import prepare
+    from tts.data.preview import read_corpus, set_aside
     from tts.data.report import read_report
     from tts.evaluation.audit import build_audit, listen, summary, write_audit
     from tts.evaluation.audit_page import write_page
     from tts.text.frontend import Frontend
     from tts.training.cost import measure_cost
 
-    corpus = importlib.import_module(f"tts.corpora.{recipe.data.corpus}")
-    prepared = prepare(recipe, out, list(corpus.read(recipe.data)), Frontend(recipe.text))
+    utterances = set_aside(read_corpus(recipe.data, say), out / "data", say)
+    prepared = prepare(recipe, out, utterances, Frontend(recipe.text))
     heard = listen(prepared, recipe, aligned)
     if costs:
         say("cost: a few steps of training, to measure their memory and time")

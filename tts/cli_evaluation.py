@@ -4,9 +4,11 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from tts.arguments import check_device, refuse_unknown, say, take, true_or_false, whole_number
+from tts.arguments import check_device, refuse_unknown, say, take, true_or_false, voice_folder, whole_number
 from tts.atomic import check_writable
 from tts.errors import ConfigError
+
+PHONES = "phones.safetensors"  # of a run, or shipped
 
 EVALUATE_HELP = """\
 Say how good a voice is, and whether it is better than another.
@@ -100,7 +102,7 @@ def evaluate(arguments: Sequence[str]) -> int:
     baselines = tuple(filter(None, options.get("baselines", ",".join(BASELINES)).split(",")))
     if unknown := [name for name in baselines if name not in BASELINES]:
         raise ConfigError(f"baselines={unknown[0]}: some of {', '.join(BASELINES)}")
-    voice = _voice(options["voice"], "voice") if "voice" in options else newest_run()
+    voice = voice_folder(Path(options["voice"]), "voice") if "voice" in options else newest_run()
     report = evaluate_voice(
         Options(
             voice=voice,
@@ -108,7 +110,7 @@ def evaluate(arguments: Sequence[str]) -> int:
             command=shlex.join(["python", "-m", "tts", "evaluate", *arguments]),
             data=options.get("data", ""),
             speaker=options.get("speaker", ""),
-            against=_voice(options["against"], "against") if "against" in options else None,
+            against=voice_folder(Path(options["against"]), "against") if "against" in options else None,
             hard=hard,
             baselines=baselines,
             other=options.get("command", ""),
@@ -142,14 +144,10 @@ def _phones(options: dict[str, str], voice: Path) -> str:
     """The phone recogniser asked for, or else the run's own, or the shipped one; empty if there is none."""
     if "phones" in options:
         return options["phones"]
-    shipped = Path(__file__).parent.parent / "checkpoints" / "phones.safetensors"
-    return next((str(path) for path in (voice / "phones.safetensors", shipped) if path.is_file()), "")
+    from tts.runs import shipped
 
-
-def _voice(name: str, option: str) -> Path:
-    if not Path(name).is_dir():
-        raise ConfigError(f"{option}={name} is no folder; a voice is a run folder such as runs/demo")
-    return Path(name)
+    found = [voice / PHONES, *shipped(PHONES)]
+    return next((str(path) for path in found if path.is_file()), "")
 
 
 def _asks_help(arguments: Sequence[str], text: str, *, needed: bool = False) -> bool:
@@ -174,7 +172,7 @@ def listen(arguments: Sequence[str]) -> int:
     }
     from tts.evaluation.listening_server import serve
 
-    serve([_voice(run, "run") for run in runs], out=out, say=say, **counts)
+    serve([voice_folder(Path(run), "run") for run in runs], out=out, say=say, **counts)
     return 0
 
 
@@ -187,7 +185,7 @@ def plot(arguments: Sequence[str]) -> int:
     from tts.evaluation.plots import plot_runs
 
     out = Path(options["out"]) if "out" in options else None
-    for path in plot_runs([_voice(name, "run") for name in names], out):
+    for path in plot_runs([voice_folder(Path(name), "run") for name in names], out):
         say(str(path))
     return 0
 
@@ -201,8 +199,8 @@ def phones(arguments: Sequence[str]) -> int:
     refuse_unknown([run for run in runs if "=" in run or run.startswith("-")], names)
     if len(runs) != 1:
         raise ConfigError("which run? python -m tts phones runs/NAME")
-    run = _voice(runs[0], "run")
-    out = Path(options.get("out", run / "phones.safetensors"))
+    run = voice_folder(Path(runs[0]), "run")
+    out = Path(options.get("out", run / PHONES))
     check_writable(out)
     minutes = whole_number(options.get("minutes", "10"), "minutes")
     seed = whole_number(options.get("seed", "0"), "seed")

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tts.arguments import check_device, number, progress_line, say, take, true_or_false, whole_number
+from tts.arguments import check_device, number, progress_line, say, take, true_or_false, voice_folder, whole_number
 from tts.atomic import check_writable, write_atomically
 from tts.errors import ConfigError, nearest
 from tts.settings import check_rate
@@ -143,10 +143,7 @@ def _voice(options: dict[str, str]) -> Path:
     """The folder of the voice that was asked for."""
     from tts.runs import default_voice
 
-    voice = Path(options["voice"]) if "voice" in options else default_voice()
-    if not voice.is_dir():
-        raise ConfigError(f"voice={voice} is no folder; a voice is a folder that tts export wrote, or a run")
-    return voice
+    return voice_folder(Path(options["voice"]), "voice") if "voice" in options else default_voice()
 
 
 def _load(voice: Path, options: dict[str, str]) -> "Synthesizer":

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tts.arguments import say, take
+from tts.arguments import say, take, voice_folder
 from tts.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def export(arguments: Sequence[str]) -> int:
     from tts.text.lexicon import KEPT
     from tts.voice import MOST_BYTES, read_halves, write_voice
 
-    _check_folder(run)
+    voice_folder(run)
     halves = read_halves(run, Path(options["vocoder"]) if "vocoder" in options else None)
     lexicon = run / KEPT if (run / KEPT).is_file() else None
     card = model_card(halves, folder.name, report, notes)
@@ -76,8 +76,7 @@ def info(arguments: Sequence[str]) -> int:
         return 0
     if len(arguments) != 1:
         raise ConfigError("info wants one folder: python -m tts info checkpoints/kathleen")
-    folder = Path(arguments[0])
-    _check_folder(folder)
+    folder = voice_folder(Path(arguments[0]))
     from tts.checkpoint import is_voice
     from tts.speakers import list_speakers
     from tts.voice import read_halves, recipe_of
@@ -99,11 +98,6 @@ def info(arguments: Sequence[str]) -> int:
     else:
         _tell_half("vocoder", halves.vocoder)
     return 0
-
-
-def _check_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        raise ConfigError(f"{folder} is no folder; a voice is a folder that tts export wrote, or a run")
 
 
 def _tell_half(name: str, half: "Stored") -> None:

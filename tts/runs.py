@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tts.atomic import write_atomically
-from tts.checkpoint import VOICE_FILE
 from tts.config import differences, load_recipe, recipe_from_yaml, to_yaml, yaml_files
 from tts.errors import ConfigError
 from tts.settings import STAGES, Recipe, Share
 
 RUNS = Path("runs")
+VOICE_FILE = "voice.yaml"  # that makes a folder a voice to give away
 # What each half is made of; once it has been trained, these keys are what they are.
 MADE_OF = {
     "acoustic": ("init_from", "seed", "audio.", "text.", "data.", "acoustic.", "trainer.acoustic.reduction"),
@@ -108,11 +108,14 @@ def default_voice() -> Path:
     Raises:
         ConfigError: if there is neither.
     """
+    found = shipped(f"*/{VOICE_FILE}")
+    return found[0].parent if found else newest_run()
+
+
+def shipped(pattern: str) -> list[Path]:
+    """Trained files that come with the program: as it was installed, or in a clone."""
     package = Path(__file__).parent
-    for place in (package, package.parent):
-        if shipped := sorted((place / "checkpoints").glob(f"*/{VOICE_FILE}")):
-            return shipped[0].parent
-    return newest_run()
+    return [path for place in (package, package.parent) for path in sorted((place / "checkpoints").glob(pattern))]
 
 
 def newest_run() -> Path:

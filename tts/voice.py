@@ -22,7 +22,6 @@ from torch import Tensor
 from tts.atomic import write_atomically, write_failure
 from tts.checkpoint import (
     CHECKSUMS,
-    VOICE_FILE,
     VOICE_FORMAT,
     Kind,
     Stored,
@@ -33,7 +32,7 @@ from tts.checkpoint import (
 )
 from tts.config import facts_to_yaml, to_yaml
 from tts.errors import CheckpointError, ConfigError
-from tts.runs import read_recipe
+from tts.runs import VOICE_FILE, read_recipe
 from tts.settings import Recipe
 from tts.text.lexicon import KEPT as LEXICON
 from tts.text.reader import VERSION as READER_VERSION
@@ -163,8 +162,8 @@ def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def package_version(name: str) -> str:
-    """The version of an installed package."""
+    """The version of a package, or that it is missing."""
     try:
         return version(name)
     except PackageNotFoundError:
-        return "not installed"
+        return "missing"

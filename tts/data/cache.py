@@ -2,8 +2,7 @@
 
 The name is a hash of the audio file's bytes, the part of it that is the clip, the mel contract, the cleaning settings
 and VERSION, so that a file or a setting that changed is never mistaken for the old one, and runs share what they have
-in common. An entry holds the
-wave as int16 and the mel of exactly that wave.
+in common. An entry holds the wave as int16 and the mel of exactly that wave.
 
 Beside the entries lie the content hashes of audio files and a list of the runs that use them; who prepares holds a
 lock that keeps `tts cache gc` from removing what is about to be used.

@@ -54,7 +54,7 @@ def prepare(
     """
     if aligned := recipe.trainer.acoustic.guided_attention == "aligned":
         require_aligner()  # before the hours that come first
-    data, folder, cache = recipe.data, _folder(run_dir), ClipCache(recipe.audio, recipe.data)
+    data, folder, cache = recipe.data, data_folder(run_dir), ClipCache(recipe.audio, recipe.data)
     with (
         closing(Listing(utterances, data, folder)) as listing,
         Collector(recipe.audio, folder) as kept,
@@ -91,7 +91,7 @@ def prepare_share(
         DataError: as `prepare` does, but for what only the whole corpus tells.
     """
     cache = ClipCache(recipe.audio, recipe.data)
-    with closing(Listing(utterances, recipe.data, _folder(run_dir))) as listing, cache.opened(run_dir):
+    with closing(Listing(utterances, recipe.data, data_folder(run_dir))) as listing, cache.opened(run_dir):
         mine = islice(listing, share.number - 1, None, share.of)
         n_clips = len(range(share.number - 1, listing.n_present, share.of))
         left_out = [
@@ -102,7 +102,7 @@ def prepare_share(
     return ShareDone(n_clips, left_out)
 
 
-def _folder(run_dir: Path) -> Path:
+def data_folder(run_dir: Path) -> Path:
     """The folder of what is prepared, without what killed processes left there."""
     folder = run_dir / "data"
     try:

@@ -1,5 +1,6 @@
 """What was recognised, before anything long starts: a few parsed rows to look at, and what the corpus itself lacks."""
 
+import importlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,10 +9,20 @@ from tts.audio.files import seconds_of
 from tts.batch import Utterance
 from tts.data.manifest import write_text
 from tts.errors import DataError
+from tts.settings import DataConfig
 
 LACKING = "lacking_clips.txt"
 ROWS = 3
 LONGEST = 60  # characters of a text that a row shows
+
+
+def read_corpus(data: DataConfig, say: Callable[[str], None]) -> list[Utterance]:
+    """What a corpus lists, after telling what was recognised. Raises DataError where it is not there."""
+    corpus = importlib.import_module(f"tts.corpora.{data.corpus}")
+    listed: list[Utterance] = list(corpus.read(data))
+    for line in preview(listed, data.corpus, corpus.recognised(data)):
+        say(line)
+    return listed
 
 
 def preview(listed: Sequence[Utterance], corpus: str, recognised: str) -> list[str]:

@@ -28,7 +28,7 @@ from tts.data.prepare import wrong_length
 from tts.data.report import LeftOut
 from tts.data.stream import Batching, Example, Pick
 from tts.errors import AudioError, DataError, TextError
-from tts.settings import AudioConfig, DataConfig, Recipe
+from tts.settings import AudioConfig, DataConfig
 from tts.text.frontend import EncodedText, Frontend
 
 FIRST_WINDOW = 32  # examples; each window is twice as large as the one before, so that training begins at once
@@ -71,7 +71,7 @@ class Cleaner:
     def __init__(self, frontend: Frontend, audio: AudioConfig, data: DataConfig):
         self.frontend = frontend
         self.data = data
-        self.task = EntryTask(Path(), Path(), audio, Cleaning.of(data))
+        self.task = task_for(Path(), audio, data)
 
     def __call__(self, row: Row) -> Spoken | LeftOut:
         """The row, or why it is of no use."""
@@ -84,9 +84,9 @@ class Cleaner:
         return LeftOut(row.id, reason) if reason else Spoken(row, encoded, cleaned)
 
 
-def task_for(entry: Path, recipe: Recipe) -> EntryTask:
-    """How an entry of a recipe is made, where there is no file that it is made from."""
-    return EntryTask(Path(), entry, recipe.audio, Cleaning.of(recipe.data))
+def task_for(entry: Path, audio: AudioConfig, data: DataConfig) -> EntryTask:
+    """How an entry is made, where there is no file that it is made from."""
+    return EntryTask(Path(), entry, audio, Cleaning.of(data))
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from tts.data.manifest import (
     sentence_of,
 )
 from tts.data.part import WHOLE
+from tts.data.prepare import data_folder
 from tts.data.report import Found, LeftOut, build_report, write_report
 from tts.data.row_source import Cleaner, Rows, RowSource, task_for
 from tts.data.shard_source import ShardIndex, ShardReader, ShardSource, read_index
@@ -107,7 +108,7 @@ class StreamedShards:
             for line in self.index.at_hand:
                 row = line["row"]
                 entry = folder / f"{facts['fingerprint']}-{row}.safetensors"
-                write_entry(task_for(entry, self.recipe), self._as_prepared(reader, row))
+                write_entry(task_for(entry, self.recipe.audio, self.recipe.data), self._as_prepared(reader, row))
                 fields = {name: value for name, value in line.items() if name != "row"}
                 clips.append(clip_of({**fields, "cache_file": str(entry)}))
                 bar.update()
@@ -157,7 +158,7 @@ class StreamedRows:
     def prepare(self, run: Path) -> Prepared:  # noqa: D102
         if there := _prepared_before(run, self.recipe, self.frontend.fingerprint, self.fingerprint):
             return there
-        with Collector(self.recipe.audio, _made(run / "data")) as kept:
+        with Collector(self.recipe.audio, data_folder(run)) as kept:
             return self._sum_up(kept, self._first_rows(run, kept), run)
 
     def _sum_up(self, kept: Collector, found: Found, run: Path) -> Prepared:

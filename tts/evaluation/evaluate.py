@@ -208,8 +208,8 @@ def _baselines(
         elif name == "griffin_lim":
             spoken.append(systems.griffin_lim_copy(items, recipe))
         elif name == "same_mels":
-            mels = {item.text.id: made.mel for item, made in zip(items, ours.decoded, strict=False)}
-            spoken.append(systems.same_mels(dict(list(mels.items())[:N_SAME_MELS]), recipe))
+            mels = {item.text.id: made.mel for item, made in zip(items[:N_SAME_MELS], ours.decoded, strict=False)}
+            spoken.append(systems.same_mels(mels, recipe))
         elif name == "vocoder_copy" and ours.copies:
             spoken.append(Spoken(name, "the vocoder's copy synthesis", ours.copies, copied=True))
         elif name == "vocoder_copy":

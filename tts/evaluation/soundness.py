@@ -4,10 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from tts.audio.loudness import loudness
+from tts.audio.silence import window_levels
 from tts.data.cache import load_mel, load_wave
 from tts.data.manifest import Clip
 from tts.data.pauses import pauses, quiet_frames
@@ -15,7 +14,6 @@ from tts.parallel import n_cores, unordered
 from tts.progress import progress_bar
 from tts.settings import AudioConfig
 
-WINDOW, STEP = 0.025, 0.010  # seconds over which a level is measured, and from one to the next
 NOISE_QUANTILE, SPEECH_QUANTILE = 0.03, 0.9  # windows that tell the noise floor and the level of speech
 LOWEST = -100.0  # dB of full scale; what is quieter is digital silence
 FEW = 200  # clips that are heard at once in this process: starting others would take longer
@@ -51,7 +49,7 @@ def _hear(job: tuple[Clip, AudioConfig]) -> Sound:
     wave, mel = load_wave(clip.cache_file), load_mel(clip.cache_file)
     quiet = quiet_frames(mel, audio)
     found = pauses(quiet, audio.frame_seconds)
-    levels = _levels(wave, audio.sample_rate)
+    levels = (20 * window_levels(wave, audio.sample_rate).clamp_min(1e-6).log10()).clamp_min(LOWEST).numpy()
     noise, speech = np.quantile(levels, [NOISE_QUANTILE, SPEECH_QUANTILE])
     return Sound(
         snr=round(float(speech - noise), 1),
@@ -60,14 +58,3 @@ def _hear(job: tuple[Clip, AudioConfig]) -> Sound:
         longest_pause=round(max((p.end - p.start for p in found), default=0) * audio.frame_seconds, 2),
         silence=round(float(quiet.mean()), 3),
     )
-
-
-def _levels(wave: Tensor, sample_rate: int) -> "np.ndarray[tuple[int], np.dtype[np.float32]]":
-    """Decibels of full scale, window by window."""
-    window, step = round(WINDOW * sample_rate), round(STEP * sample_rate)
-    padded = torch.nn.functional.pad(wave, (0, max(0, window - len(wave))))
-    energy = padded.unfold(0, window, step).square().mean(dim=1)
-    levels: np.ndarray[tuple[int], np.dtype[np.float32]] = (
-        (10 * torch.log10(energy.clamp_min(1e-12))).clamp_min(LOWEST).numpy()
-    )
-    return levels

@@ -1,17 +1,16 @@
 """An evaluation in words, and the facts that make it repeatable."""
 
-import hashlib
 import platform
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from tts.checkpoint import read_facts
+from tts.checkpoint import file_hash, read_facts
 from tts.evaluation.against import deaf_to
 from tts.evaluation.measures import Estimate
 from tts.evaluation.report import VOICE, Comparison, FailureRow, GateResult, System
 from tts.evaluation.sentences import Item, Recordings, fingerprint, trained_on
 from tts.settings import AudioConfig
+from tts.voice import package_version
 
 LIBRARIES = ("torch", "pocketsphinx", "jiwer", "pyworld", "pesq", "pystoi", "distillmos")
 
@@ -90,7 +89,7 @@ def facts_of(
     for kind, path in files.items():
         said = read_facts(path)
         trained = f"step {said.get('step')}, {said.get('minutes')} minutes of training"
-        facts[kind] = f"{path}, {trained}, sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+        facts[kind] = f"{path}, {trained}, sha256 {file_hash(path)[:16]}"
     facts["mel contract"] = audio.fingerprint
     facts["recordings"] = f"{len(found.items)} sentences of {found.source}"
     for voice in voices:
@@ -98,13 +97,6 @@ def facts_of(
             facts[f"caution, {voice}"] = f"it was trained on {known} of these sentences, which flatters it"
     facts["sentences"] = f"{len(items)}, fingerprint {fingerprint(items)}"
     facts["seed"] = f"{seed}, at most {tries} tries a sentence"
-    facts["versions"] = ", ".join(f"{name} {_version(name)}" for name in LIBRARIES)
+    facts["versions"] = ", ".join(f"{name} {package_version(name)}" for name in LIBRARIES)
     facts["machine"] = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     return facts
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "missing"

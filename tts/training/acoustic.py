@@ -16,7 +16,7 @@ from tts.data.manifest import Clip, Prepared
 from tts.decoding import Decoded
 from tts.errors import DataError
 from tts.evaluation.quick import Listener, failure_shares, mel_cepstral_distance
-from tts.interfaces import BY_ITSELF, AcousticModel, Vocoder
+from tts.interfaces import BY_ITSELF, AcousticModel, AcousticOutput, Vocoder
 from tts.losses import group_mask, guided_attention_loss, masked_l1, masked_l2, stop_loss, stop_weight
 from tts.settings import AcousticStage
 from tts.synthesis import Synthesizer
@@ -74,7 +74,7 @@ class AcousticTask(Task):
         output = self.acoustic(batch)
         if self.global_step % 20 == 0:
             self._observe(output.alignment[:4].detach(), batch)
-        return self._losses(batch, output.mel_before, output.mel, output.stop_logit, output.alignment)
+        return self._losses(batch, output)
 
     def _follow_plan(self) -> Plan:
         """What holds at this step, for the model and for who loads it."""
@@ -83,28 +83,8 @@ class AcousticTask(Task):
         self.acoustic.frames_heard = self.facts["frames_heard"] = plan.frames_heard
         return plan
 
-    def _losses(
-        self, batch: AcousticBatch, before: Tensor, after: Tensor, stop_logit: Tensor, alignment: Tensor
-    ) -> Losses:
-        stage = self.stage
-        scale = self.acoustic.scaler.normalize
-        # What a whole group of frames says is heard at synthesis, so it counts here.
-        target = scale(batch.mel)
-        mask = group_mask(batch.mel_lengths, batch.mel.shape[2], self.acoustic.reduction)
-        mel = torch.zeros((), device=target.device)
-        for made in (scale(before.float()), scale(after.float())):
-            mel = mel + stage.mel_l1_weight * masked_l1(made, target, mask)
-            mel = mel + stage.mel_l2_weight * masked_l2(made, target, mask)
-        path = batch.reading_path if stage.guided_attention == "aligned" else None
-        guided = guided_attention_loss(
-            alignment, batch.text_lengths, batch.mel_lengths, stage.guided_sigma, path, stage.guided_symbols
-        )
-        stop = stop_loss(stop_logit, batch.mel_lengths, stage.stop_positive_weight, self.acoustic.reduction)
-        frames = stop_weight(batch.mel_lengths, batch.mel.shape[2], self.acoustic.reduction)
-        counts = torch.stack([mask.sum(), batch.mel_lengths.sum(), frames.sum()])
-        return Losses(
-            {"mel": mel, "guided": guided, "stop": stop}, counts, (1.0, self.plan.guided_weight, stage.stop_weight)
-        )
+    def _losses(self, batch: AcousticBatch, output: AcousticOutput) -> Losses:
+        return acoustic_losses(self.acoustic, self.stage, batch, output, self.plan.guided_weight)
 
     def _observe(self, alignment: Tensor, batch: AcousticBatch) -> None:
         """The word on the progress line: how the attention of this batch looks."""
@@ -122,7 +102,7 @@ class AcousticTask(Task):
         batch = self.held_out.to(self.device)
         self.plan = self._follow_plan()
         output = self.acoustic(batch)
-        losses = self._losses(batch, output.mel_before, output.mel, output.stop_logit, output.alignment)
+        losses = self._losses(batch, output)
         self.log_scalars("val", {**losses.parts, "total": losses.total})
         decoded = self.synthesizer.decode(self.clips)
         sentences = self._sentences(output.alignment, output.stop_logit, decoded)
@@ -247,3 +227,25 @@ class AcousticTask(Task):
         rate = self.prepared.audio.sample_rate
         for clip, wave in zip(self.clips, waves, strict=False):
             self.writer.add_audio(f"audio/{clip.id}", wave[None], self.global_step, sample_rate=rate)
+
+
+def acoustic_losses(
+    model: AcousticModel, stage: AcousticStage, batch: AcousticBatch, output: AcousticOutput, guided_weight: float
+) -> Losses:
+    """What a step minimises. output: of the model in training, at its present reduction factor."""
+    scale = model.scaler.normalize
+    # What a whole group of frames says is heard at synthesis, so it counts here.
+    target = scale(batch.mel)
+    mask = group_mask(batch.mel_lengths, batch.mel.shape[2], model.reduction)
+    mel = torch.zeros((), device=target.device)
+    for made in (scale(output.mel_before.float()), scale(output.mel.float())):
+        mel = mel + stage.mel_l1_weight * masked_l1(made, target, mask)
+        mel = mel + stage.mel_l2_weight * masked_l2(made, target, mask)
+    path = batch.reading_path if stage.guided_attention == "aligned" else None
+    guided = guided_attention_loss(
+        output.alignment, batch.text_lengths, batch.mel_lengths, stage.guided_sigma, path, stage.guided_symbols
+    )
+    stop = stop_loss(output.stop_logit, batch.mel_lengths, stage.stop_positive_weight, model.reduction)
+    frames = stop_weight(batch.mel_lengths, batch.mel.shape[2], model.reduction)
+    counts = torch.stack([mask.sum(), batch.mel_lengths.sum(), frames.sum()])
+    return Losses({"mel": mel, "guided": guided, "stop": stop}, counts, (1.0, guided_weight, stage.stop_weight))

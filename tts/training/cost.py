@@ -20,10 +20,10 @@ from tts.checkpoint import build_acoustic
 from tts.data.loaders import acoustic_loader
 from tts.data.manifest import Clip, load_prepared
 from tts.data.pieces import Piece
-from tts.losses import group_mask, guided_attention_loss, masked_l1, masked_l2, stop_loss
 from tts.parallel import WorkerDiedError, unordered
 from tts.settings import AcousticStage, Recipe
 from tts.text.frontend import Frontend
+from tts.training.acoustic import acoustic_losses
 from tts.training.fit import device_of_training
 
 TIMED = (0.15, 0.5, 0.85)  # quantiles of the batches by size, whose steps are timed
@@ -168,15 +168,9 @@ def _timed(model: Any, optimizer: Any, batch: AcousticBatch, stage: AcousticStag
 def _step(model: Any, optimizer: Any, batch: AcousticBatch, stage: AcousticStage, factor: int) -> None:
     """One step of training as the task takes it, with a learning rate of zero."""
     model.reduction = factor
-    output = model(batch)
-    target, mask = model.scaler.normalize(batch.mel), group_mask(batch.mel_lengths, batch.mel.shape[2], factor)
-    loss = guided_attention_loss(output.alignment, batch.text_lengths, batch.mel_lengths, stage.guided_sigma)
-    for made in (output.mel_before, output.mel):
-        made = model.scaler.normalize(made)
-        loss = loss + masked_l1(made, target, mask) + masked_l2(made, target, mask)
-    loss = loss + stop_loss(output.stop_logit, batch.mel_lengths, stage.stop_positive_weight, factor)
+    losses = acoustic_losses(model, stage, batch, model(batch), stage.guided_weight)
     optimizer.zero_grad()
-    torch.autograd.backward(loss)
+    torch.autograd.backward(losses.total)
     optimizer.step()
 
 

@@ -94,7 +94,7 @@ def fit_acoustic(
     task = AcousticTask(model, stage, prepared, synthesizer, held_out, clips, listener)
 
     def batches(start: int) -> object:
-        part = Part(ranks.rank(), ranks.n_ranks())
+        part = _part()
         if source:
             batching = AcousticBatching(recipe.audio, of_each(stage, part))
             return stream_loader(source, batching, stage.loader_workers, start, part)
@@ -146,7 +146,7 @@ def fit_vocoder(
     model.scaler.fit(prepared.mel_mean, prepared.mel_std)
     if start:
         say(take_over(model, start))
-    part = Part(ranks.rank(), ranks.n_ranks())
+    part = _part()
     task = _vocoder_task(recipe, model, stage, prepared.split("held_out"), "vocoder")
     context = _left_context(recipe, model)
 
@@ -174,7 +174,7 @@ def fit_gta(recipe: Recipe, run: Path, prepared: Prepared, vocoder: Path, mels: 
         keys = " ".join(f"vocoder.{key}={getattr(half.recipe.vocoder, key)}" for key in changed)
         raise CheckpointError(f"{vocoder} is another vocoder than the recipe of {run} asks for; take its own: {keys}")
     model = half.model.train()
-    part = Part(ranks.rank(), ranks.n_ranks())
+    part = _part()
     task = _vocoder_task(recipe, model, stage, mels.split("held_out"), "gta")
     task.to(device_of_training(recipe.trainer.accelerator))
     before = task.held_out_bits()
@@ -196,6 +196,11 @@ def _segments(
     """From batch n on: batches of segments with as much left context as the model can see."""
     context = _left_context(recipe, model)
     return partial(vocoder_loader, clips, recipe.audio, stage, model.mel_context, context, recipe.seed, part=part)
+
+
+def _part() -> Part:
+    """Which of the processes that train together this one is."""
+    return Part(ranks.rank(), ranks.n_ranks())
 
 
 def of_each(stage: Stage, part: Part) -> Stage:

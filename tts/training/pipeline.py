@@ -1,22 +1,20 @@
 """A recipe's stages, one after the other: prepare, acoustic, vocoder, gta."""
 
-import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from tts import ranks
-from tts.batch import Utterance
 from tts.checkpoint import Kind, build_vocoder, find_trained, load_acoustic, read_facts
 from tts.data.manifest import Prepared, load_prepared
 from tts.data.matching import texts_and_durations
 from tts.data.prepare import prepare, prepare_share
-from tts.data.preview import preview, set_aside
+from tts.data.preview import read_corpus, set_aside
 from tts.data.shards import write_shards
 from tts.data.streamed import Streamed, open_streamed
 from tts.errors import CheckpointError, ConfigError, TTSError
 from tts.runs import Plan, write_recipe
-from tts.settings import DataConfig, Recipe, Share
+from tts.settings import Recipe, Share
 from tts.text.frontend import Frontend
 from tts.text.lexicon import keep_lexicon
 from tts.training.fit import (
@@ -116,7 +114,7 @@ def _prepared(plan: Plan, frontend: Frontend, streamed: Streamed | None, say: Sa
         keep_lexicon(recipe.text, run)
         say(f"streaming {recipe.data.shards or recipe.data.corpus}; {len(prepared.clips)} clips of it are at hand")
         return prepared
-    utterances = _read_corpus(recipe.data, say)
+    utterances = read_corpus(recipe.data, say)
     write_recipe(plan.stored, run)
     prepared = prepare(recipe, run, set_aside(utterances, run / "data", say), frontend)
     keep_lexicon(recipe.text, run)
@@ -134,7 +132,7 @@ def _prepared(plan: Plan, frontend: Frontend, streamed: Streamed | None, say: Sa
 def _prepare_share(plan: Plan, share: Share, frontend: Frontend, say: Say) -> None:
     """Fill the cache with what one of several machines is to make."""
     recipe, run = plan.recipe, plan.run
-    utterances = _read_corpus(recipe.data, say)
+    utterances = read_corpus(recipe.data, say)
     write_recipe(plan.stored, run)
     done = prepare_share(recipe, run, set_aside(utterances, run / "data", say), frontend, share)
     for clip in done.left_out:
@@ -143,15 +141,6 @@ def _prepare_share(plan: Plan, share: Share, frontend: Frontend, say: Say) -> No
         f"share {share.number} of {share.of}: {done.n_clips - len(done.left_out)} of its {done.n_clips} clips are in "
         f"{recipe.data.cache}; when all machines are done: {_command(plan)}"
     )
-
-
-def _read_corpus(data: DataConfig, say: Say) -> list[Utterance]:
-    """What a corpus lists, after telling what was recognised. Raises DataError where it is not there."""
-    corpus = importlib.import_module(f"tts.corpora.{data.corpus}")
-    listed = list(corpus.read(data))
-    for line in preview(listed, data.corpus, corpus.recognised(data)):
-        say(line)
-    return listed
 
 
 def _train(plan: Plan, name: StageName, say: Say, fit: Callable[[], Outcome], anew: bool = False) -> bool:
