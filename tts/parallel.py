@@ -7,10 +7,10 @@ import pickle
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ContextDecorator, suppress
+from contextlib import ContextDecorator, contextmanager, suppress
 from typing import Any, TypeVar
 
 import torch
@@ -66,24 +66,14 @@ def unordered(
     Raises:
         WorkerDiedError: if a process was killed.
     """
-    # Spawned: a fork of a process whose torch has threads may hang.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(
-        n_workers, mp_context=context, initializer=_start_worker, initargs=(initializer, initargs)
-    )
     waiting: dict[Future[Result], Job] = {}
-    try:
+    with _pool(n_workers, initializer, initargs) as pool:
         for job, argument in jobs:
-            # Packed here: the pool's own way would keep a file open for every tensor.
-            waiting[pool.submit(_call, function, pickle.dumps(argument))] = job
+            waiting[_submit(pool, function, argument)] = job
             if len(waiting) >= AHEAD * n_workers:
                 yield from _finished(waiting)
         while waiting:
             yield from _finished(waiting)
-    except BrokenProcessPool:
-        raise WorkerDiedError from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def in_order(
@@ -100,21 +90,38 @@ def in_order(
     Raises:
         WorkerDiedError: if a process was killed.
     """
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_start_worker, initargs=(_keep_memory, ()))
     waiting: deque[tuple[Job, Future[Result] | None]] = deque()
-    try:
+    with _pool(n_workers, _keep_memory) as pool:
         for job, argument in jobs:
-            waiting.append((job, None if argument is None else pool.submit(_call, function, pickle.dumps(argument))))
+            waiting.append((job, None if argument is None else _submit(pool, function, argument)))
             while waiting and (len(waiting) >= IN_ORDER_AHEAD * n_workers or _is_done(waiting[0][1])):
                 first, future = waiting.popleft()
                 yield first, None if future is None else future.result()
         for first, future in waiting:
             yield first, None if future is None else future.result()
+
+
+@contextmanager
+def _pool(
+    n_workers: int, initializer: Callable[..., None] | None = None, initargs: tuple[Any, ...] = ()
+) -> Iterator[ProcessPoolExecutor]:
+    """Processes for a while; what was not begun at its end is not done. Raises WorkerDiedError if one was killed."""
+    # Spawned: a fork of a process whose torch has threads may hang.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(
+        n_workers, mp_context=context, initializer=_start_worker, initargs=(initializer, initargs)
+    )
+    try:
+        yield pool
     except BrokenProcessPool:
         raise WorkerDiedError from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submit(pool: ProcessPoolExecutor, function: Callable[[Any], Result], argument: Any) -> Future[Result]:
+    # Packed here: the pool's own way would keep a file open for every tensor.
+    return pool.submit(_call, function, pickle.dumps(argument))
 
 
 def _is_done(future: Future[Result] | None) -> bool:

@@ -142,8 +142,8 @@ def _note_run(path: Path, run_dir: Path) -> None:
             os.write(file.fileno(), line.encode())
 
 
-class Cleaned(NamedTuple):
-    """A clip as a model meets it."""
+class EntryContent(NamedTuple):
+    """What an entry holds: a clip as a model meets it."""
 
     wave: Tensor  # (T_wave,) int16
     mel: Tensor  # (n_mels, T_mel) of exactly that wave
@@ -162,7 +162,7 @@ def make_entry(task: EntryTask) -> EntryFacts:
     return made.facts
 
 
-def clean_clip(recording: Recording, task: EntryTask) -> Cleaned:
+def clean_clip(recording: Recording, task: EntryTask) -> EntryContent:
     """Trim, resample and level a recording as the task says, wherever it comes from.
 
     Raises:
@@ -188,10 +188,10 @@ def clean_clip(recording: Recording, task: EntryTask) -> Cleaned:
         rumble=cleaned.rumble if math.isfinite(cleaned.rumble) else None,
         held_back=cleaned.held_back,
     )
-    return Cleaned(wave, mel, facts)
+    return EntryContent(wave, mel, facts)
 
 
-def write_entry(task: EntryTask, made: Cleaned) -> None:
+def write_entry(task: EntryTask, made: EntryContent) -> None:
     """Write the entry of a task, whole or not at all. Raises DataError where that cannot be."""
     tensors = {"wave": made.wave, "mel": made.mel.contiguous()}
     measured, settings = json.dumps(vars(made.facts)), json.dumps(settings_of(task))

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from tts.audio.clean import Cleaning
 from tts.audio.files import decode_recording
 from tts.data.ahead import ahead
-from tts.data.cache import Cleaned, EntryTask, clean_clip
+from tts.data.cache import EntryContent, EntryTask, clean_clip
 from tts.data.manifest import sentence_of
 from tts.data.part import Part
 from tts.data.prepare import wrong_length
@@ -62,7 +62,7 @@ class Spoken(NamedTuple):
 
     row: Row
     encoded: EncodedText
-    cleaned: Cleaned
+    cleaned: EntryContent
 
 
 class Cleaner:

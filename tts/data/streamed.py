@@ -17,7 +17,7 @@ from tts.atomic import write_failure
 from tts.audio.files import from_int16
 from tts.audio.mel import mel_spectrogram
 from tts.batch import Utterance
-from tts.data.cache import Cleaned, EntryFacts, write_entry
+from tts.data.cache import EntryContent, EntryFacts, write_entry
 from tts.data.collect import TRAIN_SHARE, Collector
 from tts.data.manifest import (
     Clips,
@@ -129,13 +129,13 @@ class StreamedShards:
         _check_same(prepared, self.index.facts["fingerprint"], self.recipe.data.shards, run)
         return ShardSource(self.index, self.recipe.data.window, self.recipe.seed)
 
-    def _as_prepared(self, reader: ShardReader, row: int) -> Cleaned:
+    def _as_prepared(self, reader: ShardReader, row: int) -> EntryContent:
         """A clip of a shard, which was cleaned before it went there."""
         wave, audio = reader.wave(row), self.index.audio
         mel = mel_spectrogram(from_int16(wave), audio)
         sums = tuple(mel.double().sum(dim=1).tolist()), tuple(mel.double().square().sum(dim=1).tolist())
         seconds = len(wave) / audio.sample_rate
-        return Cleaned(
+        return EntryContent(
             wave, mel, EntryFacts(0, len(wave), mel.shape[1], audio.sample_rate, seconds, audio.loudness, 0.0, *sums)
         )
 
