@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tts.data.datasets import AcousticDataset, AcousticItem, Segment, SegmentDataset, VocoderClip, collate_acoustic
+from tts.data.loading import loading
 from tts.data.manifest import Clip, numbers
 from tts.data.part import WHOLE, Part
 from tts.data.pieces import PieceBatches, PieceDataset
@@ -38,9 +38,7 @@ def acoustic_loader(
         dataset,
         batch_sampler=batches,
         collate_fn=partial(collate_acoustic, audio=audio),
-        num_workers=stage.loader_workers,
-        persistent_workers=stage.loader_workers > 0,
-        pin_memory=torch.cuda.is_available(),
+        **loading(stage.loader_workers),
     )
 
 
@@ -67,7 +65,5 @@ def vocoder_loader(
         dataset,
         batch_sampler=SegmentBatches(n_frames, stage.batch_size, stage.segment_frames, seed, start, part),
         collate_fn=dataset.collate,
-        num_workers=stage.loader_workers,
-        persistent_workers=stage.loader_workers > 0,
-        pin_memory=torch.cuda.is_available(),
+        **loading(stage.loader_workers),
     )

@@ -19,6 +19,7 @@ from tts.audio.mel import mel_spectrogram
 from tts.batch import AcousticBatch, VocoderBatch
 from tts.data.ahead import ahead
 from tts.data.datasets import AcousticItem, SegmentDataset, Sound, collate_acoustic
+from tts.data.loading import loading
 from tts.data.part import WHOLE, Part
 from tts.data.sampler import SegmentBatches, length_batches
 from tts.settings import AcousticStage, AudioConfig, VocoderStage
@@ -166,7 +167,5 @@ def stream_loader(
     return DataLoader(
         StreamDataset(source, batching, start, part),
         batch_size=None,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        pin_memory=torch.cuda.is_available(),
+        **loading(workers),
     )
