@@ -5,10 +5,11 @@ import sys
 import pytest
 
 from tts.cli import main
-from tts.corpora._dictation import dictate, plain_sentences
-from tts.corpora._metadata import Entry
+from tts.corpora._dictation import SHORT, dictate, plain_sentences
+from tts.corpora._metadata import Entry, read_metadata
 from tts.corpora.own import Config, read
 from tts.errors import DataError
+from tts.evaluation.hard import HARD
 
 TEXTS = """\
 a1|In being comparatively modern.
@@ -49,6 +50,8 @@ def test_only_what_reads_in_one_way_is_spoken(tmp_path, speaker, capsys):
     assert all(u.audio_path.is_file() and u.speaker == "robot" for u in found.values())
     assert main(arguments) == 0
     assert len((tmp_path / "asked").read_text().splitlines()) == 2, "what is spoken already stays"
+    assert main([*arguments, "texts=short", "n=2", f"out={tmp_path / 'y'}"]) == 0
+    assert len((tmp_path / "y" / "metadata.csv").read_text().splitlines()) == 2
     assert main([*arguments, "longest=30", "n=1", f"out={tmp_path / 'x'}"]) == 0
     assert len((tmp_path / "x" / "metadata.csv").read_text().splitlines()) == 1
 
@@ -59,6 +62,21 @@ def test_the_draw_depends_on_the_seed_alone():
     assert first == plain_sentences(entries, 20, 85, 10, seed=0) != plain_sentences(entries, 20, 85, 10, seed=1)
     with pytest.raises(DataError, match="no text has 40 to 85 characters"):
         plain_sentences(entries, 40, 85, 10, seed=0)
+
+
+def test_a_folder_takes_several_lists_of_texts(tmp_path, speaker):
+    dictate([Entry("a", "One."), Entry("b", "Two.")], speaker, tmp_path / "robot")
+    dictate([Entry("b", "Two again."), Entry("c", "Three.")], speaker, tmp_path / "robot")
+    listed = (tmp_path / "robot" / "metadata.csv").read_text().splitlines()
+    assert sorted(listed) == ["a|One.", "b|Two again.", "c|Three."]
+    assert (tmp_path / "asked").read_text().splitlines() == ["One.", "Two.", "Two again.", "Three."]
+
+
+def test_the_short_texts_are_all_spoken_and_none_is_a_hard_sentence():
+    entries = list(read_metadata(SHORT))
+    assert len(plain_sentences(entries, 1, 1000, len(entries), 0)) == len(entries) > 800
+    hard = {text.casefold() for texts in HARD.values() for text in texts}
+    assert not hard & {entry.text.casefold() for entry in entries}
 
 
 def test_what_fails_is_named_and_too_much_of_it_is_an_error(tmp_path, speaker):

@@ -7,11 +7,14 @@ from pathlib import Path
 
 from tts.atomic import write_atomically, write_failure
 from tts.audio.files import read_recording
-from tts.corpora._metadata import Entry
+from tts.corpora._metadata import Entry, read_metadata
 from tts.errors import ConfigError, DataError, TTSError
 from tts.progress import progress_bar
 from tts.speaking_command import speak_by_command
 
+# Words alone, letters and numbers by their names, words that repeat, sentences of some seconds: what a corpus of
+# sentences lacks and people type. Of our own making, from words of LJSpeech's texts.
+SHORT = Path(__file__).with_name("short_texts.csv")
 MAX_FAILED_SHARE = 0.05  # above this share of sentences that are not spoken, something is wrong
 # Letters and marks that every synthesiser reads alike: no digits, no abbreviations, nothing in capitals.
 PLAIN = re.compile(r"[A-Za-z ,.'?!;:-]+")
@@ -39,7 +42,10 @@ def _is_plain(text: str) -> bool:
 
 
 def dictate(entries: Sequence[Entry], line: str, folder: Path) -> list[str]:
-    """Have every text spoken into `folder/wavs`, then write `folder/metadata.csv`. What is there already stays.
+    """Have every text spoken into `folder/wavs`, then write `folder/metadata.csv`.
+
+    What is there already stays, other texts that were spoken there before too; an id that has another text now is
+    spoken again.
 
     Args:
         line: a command, see `tts.speaking_command`.
@@ -50,21 +56,24 @@ def dictate(entries: Sequence[Entry], line: str, folder: Path) -> list[str]:
     Raises:
         DataError: if nothing can be written, or more than MAX_FAILED_SHARE are left out.
     """
-    wavs, spoken, failed = folder / "wavs", [], []
+    wavs, failed = folder / "wavs", []
+    listed = folder / "metadata.csv"
+    spoken = {entry.id: entry.text for entry in read_metadata(listed)} if listed.exists() else {}
     try:
         wavs.mkdir(parents=True, exist_ok=True)
         with progress_bar(len(entries), "speaking", " sentences") as bar:
-            for entry in entries:
+            for number, entry in enumerate(entries, 1):
+                if spoken.pop(entry.id, entry.text) != entry.text:
+                    (wavs / f"{entry.id}.wav").unlink(missing_ok=True)
                 try:
                     _speak(line, entry, wavs)
-                    spoken.append(entry)
+                    spoken[entry.id] = entry.text
                 except TTSError as error:
                     failed.append(f"{entry.id}: {error}")
                 if len(failed) > max(1.0, MAX_FAILED_SHARE * len(entries)):
-                    raise DataError(f"{len(failed)} of {len(spoken) + len(failed)} sentences failed, e.g. {failed[-1]}")
+                    raise DataError(f"{len(failed)} of {number} sentences failed, e.g. {failed[-1]}")
                 bar.update()
-        lines = "".join(f"{entry.id}|{entry.text}\n" for entry in spoken)
-        write_atomically(folder / "metadata.csv", lines.encode())
+        write_atomically(listed, "".join(f"{name}|{text}\n" for name, text in spoken.items()).encode())
     except OSError as error:
         raise DataError(write_failure(folder, error)) from None
     return failed
