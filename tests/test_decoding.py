@@ -5,10 +5,12 @@ from typing import NamedTuple
 import pytest
 import torch
 
+from tts.audio.mel import silence_value
 from tts.decoding import FREE_TRIES, MIN_SECONDS, TRIES, WINDOW, Decoder, Lengths, text_seed
 from tts.interfaces import AcousticGeneration
 from tts.settings import AudioConfig, TextConfig
 from tts.text.frontend import Frontend
+from tts.variance import give_back
 
 AUDIO = AudioConfig()
 FRONTEND = Frontend(TextConfig())
@@ -50,7 +52,9 @@ class Scripted(torch.nn.Module):
         for row, n in enumerate(text_lengths.tolist()):
             for frame in range(8 * n):
                 alignment[row, n - 1 if seeds[row] in self.hard else frame // 8, frame] = 1
-        mel = torch.tensor(seeds).float()[:, None, None] % 97 * torch.ones(1, AUDIO.n_mels, n_frames)
+        mel = torch.tensor(seeds).float()[:, None, None] % 97 + 0.01 * torch.arange(n_frames).expand(
+            1, AUDIO.n_mels, -1
+        )
         return AcousticGeneration(
             mel=mel,
             mel_lengths=8 * text_lengths,
@@ -87,6 +91,15 @@ def test_one_try_is_one_decode():
     acoustic = Scripted()
     (made,) = Decoder(acoustic, AUDIO, LENGTHS)([FRONTEND("One.")])
     assert (made.tries, len(acoustic.asked)) == (1, 1)
+
+
+def test_a_mel_gets_the_variance_that_its_model_loses():
+    text, acoustic = FRONTEND("One."), Scripted()
+    (plain,) = Decoder(acoustic, AUDIO, LENGTHS)([text])
+    lost = [1.5] * AUDIO.n_mels
+    (made,) = Decoder(acoustic, AUDIO, LENGTHS, lost_variance=lost)([text])
+    assert torch.equal(made.mel, give_back(plain.mel, lost, silence_value(AUDIO)))
+    assert made.mel.std() > 1.3 * plain.mel.std() and torch.equal(made.alignment, plain.alignment)
 
 
 def test_the_last_tries_are_under_constraint():

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tts.audio.mel import silence_value
 from tts.checkpoint import find_half, find_trained, load_acoustic, read_facts
 from tts.cli import main
 from tts.data import datasets
@@ -22,6 +23,7 @@ from tts.synthesis import Synthesizer
 from tts.text.frontend import Frontend
 from tts.training import gta, vocoder
 from tts.training.warm_start import find_starts
+from tts.variance import give_back
 
 UNALIGNED = "clip03"
 SMALL = ["batch_size=2", "segment_frames=6", "spoken=2", "spoken_seconds=0.3", "learning_rate=0.01", "warmup_steps=1"]
@@ -150,6 +152,10 @@ def test_mels_are_in_step_with_the_recordings(run, lenient):
         mel, recorded = load_mel(clip.mel_file), load_mel(clip.cache_file)
         assert mel.shape == recorded.shape == (20, clips[clip.id].n_frames)
         assert not torch.equal(mel, recorded)
+    half, first = load_acoustic(find_trained(run, "acoustic")), made[0]
+    raw = gta.make_mel(half.model, clips[first.id], prepared.audio, half.speakers).mel
+    spoken = give_back(raw, half.facts["lost_variance"], silence_value(prepared.audio))
+    assert torch.equal(load_mel(first.mel_file), spoken.half().float()) and not torch.equal(raw, spoken)
 
 
 def test_a_mel_depends_on_its_clip_alone(run):

@@ -14,7 +14,7 @@ TTS = ROOT / "tts"
 LEVELS = [
     {"errors", "atomic", "progress", "parallel", "native", "speaking_command", "ranks"},
     {"settings", "speakers"},
-    {"config", "layers", "losses", "batch", "interfaces", "alignment", "failures", "word_times"},
+    {"config", "layers", "losses", "batch", "interfaces", "alignment", "failures", "word_times", "variance"},
     {"audio", "text"},
     {"corpora", "data", "acoustic", "vocoder", "explain"},
     {"checkpoint", "runs", "voice"},

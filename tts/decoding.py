@@ -11,12 +11,14 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from tts.audio.mel import silence_value
 from tts.failures import Failure, WordsReport, find_failures, penalty, words_attended
 from tts.interfaces import AcousticGeneration, AcousticModel, AttentionWindow, StopReason
 from tts.progress import Progress, share_of
 from tts.settings import AudioConfig
 from tts.speakers import ONE_SPEAKER, speaker_id
 from tts.text.frontend import WordSpan
+from tts.variance import give_back
 
 BATCH = 16  # texts decoded at once
 TRIES = 4  # decodes of a text that fails
@@ -97,6 +99,7 @@ class Decoder:
     audio: AudioConfig  # its mel contract
     lengths: Lengths  # seen in its training
     speakers: Sequence[str] = ONE_SPEAKER  # its table
+    lost_variance: Sequence[float] = ()  # n_mels ratios, see `tts.variance`; empty: mels stay as they were made
 
     @torch.inference_mode()
     def __call__(
@@ -151,7 +154,9 @@ class Decoder:
             windows=[window] * len(batch),
             progress=report,
         )
-        return [_judged(made, row, text, self.audio, number) for row, text in enumerate(batch)]
+        judged = [_judged(made, row, text, self.audio, number) for row, text in enumerate(batch)]
+        floor = silence_value(self.audio)
+        return [one._replace(mel=give_back(one.mel, self.lost_variance, floor)) for one in judged]
 
 
 def _judged(made: AcousticGeneration, row: int, text: Encoded, audio: AudioConfig, number: int) -> Decoded:

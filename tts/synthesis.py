@@ -119,14 +119,16 @@ class Synthesizer:
         *,
         lengths: Lengths,
         speakers: Sequence[str] = ONE_SPEAKER,
+        lost_variance: Sequence[float] = (),
     ):
-        """lengths: seen in the acoustic model's training. speakers: the voice's table."""
+        """lengths: seen in the acoustic model's training. speakers: the voice's table. lost_variance: see `Decoder`."""
         self.acoustic = acoustic
         self.vocoder = vocoder
         self.frontend = frontend
         self.audio = audio
         self.lengths = lengths
         self.speakers = tuple(speakers)
+        self.lost_variance = tuple(lost_variance)
 
     @classmethod
     def load(
@@ -175,13 +177,14 @@ class Synthesizer:
             half.recipe.audio,
             lengths=Lengths.from_facts(half.facts),
             speakers=half.speakers,
+            lost_variance=half.facts.get("lost_variance", ()),
         )
 
     def decode(
         self, texts: Sequence[Encoded], *, seed: int = 0, tries: int = 1, progress: Progress | None = None
     ) -> list[Decoded]:
         """Free-running decodes; see `Decoder`."""
-        decoder = Decoder(self.acoustic, self.audio, self.lengths, self.speakers)
+        decoder = Decoder(self.acoustic, self.audio, self.lengths, self.speakers, self.lost_variance)
         return decoder(texts, seed=seed, tries=tries, progress=progress)
 
     @torch.inference_mode()

@@ -25,6 +25,7 @@ from tts.training.figures import alignment_figure, mel_figure, stop_figure
 from tts.training.health import Ending, SentenceHealth, alignment_in_words, forced_ending, health_table
 from tts.training.schedule import Plan, plan_at, remedy_in_words
 from tts.training.task import Losses, Score, Task
+from tts.variance import lost_variance
 
 PICTURES = 3  # validation sentences that are drawn and spoken, the same ones every time
 
@@ -109,13 +110,14 @@ class AcousticTask(Task):
         self._log_health(sentences)
         stopped = sum(one.free_ending.stopped for one in sentences) / len(sentences)
         shares = failure_shares(decoded)
-        pairs = zip(decoded, self.held_out.mel, self.held_out.mel_lengths.tolist(), strict=True)
-        distances = [mel_cepstral_distance(made.mel, mel[:, :n_frames]) for made, mel, n_frames in pairs]
+        made = [one.mel for one in decoded]
+        real = [mel[:, :n] for mel, n in zip(self.held_out.mel, self.held_out.mel_lengths.tolist(), strict=True)]
+        distances = [mel_cepstral_distance(*pair) for pair in zip(made, real, strict=True)]
+        self.facts["lost_variance"] = lost_variance(made, real)
         self.log_scalars("val", {"stopped": stopped, **shares, "mcd": sum(distances) / len(distances)})
         trouble = shares["failures"]
         if self.listener is not None:
-            heard = [made.mel for made in decoded[: len(self.listener.texts)]]
-            misheard = self.listener.word_error_rate(heard)
+            misheard = self.listener.word_error_rate(made[: len(self.listener.texts)])
             self.log_scalars("val", {"wer": misheard})
             trouble += misheard
         self._watch_alignment(sentences)

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from tts.alignment import ALIGNED, health
 from tts.atomic import write_atomically, write_failure
+from tts.audio.mel import silence_value
 from tts.checkpoint import Half, Kind
 from tts.data.datasets import AcousticDataset, collate_acoustic
 from tts.data.manifest import Clip, Prepared, Split, name_some, write_text
@@ -36,8 +37,9 @@ from tts.parallel import OneThread
 from tts.progress import progress_bar
 from tts.settings import AudioConfig
 from tts.synthesis import check_contracts
+from tts.variance import give_back
 
-VERSION = 1  # of what is done to a clip; a change here makes every mel anew
+VERSION = 2  # of what is done to a clip; a change here makes every mel anew
 FOLDER = "gta"  # in the run
 SPLITS: tuple[Split, ...] = ("train", "held_out")
 
@@ -109,12 +111,13 @@ def write_mels(
     paths = {clip.id: folder / f"{_key(made_from['acoustic'], clip)}.safetensors" for clip in prepared.clips}
     _sweep(folder, set(paths.values()))
     troubles = {clip.id: _read_trouble(paths[clip.id]) for clip in prepared.clips}
+    lost = half.facts.get("lost_variance", ())  # what synthesis gives back, the vocoder must know
     missing = [clip for clip in prepared.clips if troubles[clip.id] is None]
     done = len(prepared.clips) - len(missing)
     with progress_bar(len(prepared.clips), "teacher-forced mels", " clips", done=done, shown=bool(missing)) as bar:
         for clip in missing:
             made = make_mel(half.model, clip, prepared.audio, half.speakers)
-            _write(paths[clip.id], made)
+            _write(paths[clip.id], made._replace(mel=give_back(made.mel, lost, silence_value(prepared.audio))))
             troubles[clip.id] = made.trouble
             bar.update()
     left_out = [LeftOut(clip, reason) for clip in prepared.clips if (reason := troubles[clip.id])]

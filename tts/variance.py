@@ -1,0 +1,49 @@
+"""Variance of mels that a model averages away, measured in validation and given back at synthesis.
+
+What is trained on distances predicts the mean of all that could be said next, so its mels move less than real ones in
+every bin. Toda and Tokuda (2007, IEICE Transactions E90-D, 816-824) call what is lost global variance, that of a bin
+over an utterance; Silén et al. (2012, Interspeech, section 3) give it back by scaling each bin about its mean.
+
+Shapes: n_mels bins, T_mel frames of one utterance.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+MOST = 2.0  # times that a bin may be stretched; beyond it the model has learned nothing there
+SHARE = 0.7  # of what is missing that is given back
+
+
+def lost_variance(made: Sequence[Tensor], real: Sequence[Tensor]) -> list[float]:
+    """By how much each bin of real utterances varies more than in what was made of their texts.
+
+    Args:
+        made, real: (n_mels, T_mel) mels of the same texts, in contract units.
+
+    Returns:
+        n_mels ratios of mean standard deviations, between 1 and MOST.
+    """
+    ratio = _deviation(real) / _deviation(made).clamp_min(1e-3)
+    return [round(one, 3) for one in ratio.clamp(1.0, MOST).tolist()]
+
+
+def give_back(mel: Tensor, lost: Sequence[float], floor: float) -> Tensor:
+    """The mel with SHARE of the variance that was lost.
+
+    Args:
+        mel: (n_mels, T_mel) contract units.
+        lost: n_mels ratios, of `lost_variance`; empty: the mel stays as it is.
+        floor: the value of silence, below which nothing falls.
+    """
+    if not lost:
+        return mel
+    mean = mel.mean(dim=1, keepdim=True)
+    stretch = 1 + SHARE * (torch.tensor(lost)[:, None] - 1)
+    return (mean + (mel - mean) * stretch).clamp_min(floor)
+
+
+def _deviation(mels: Sequence[Tensor]) -> Tensor:
+    """(n_mels,) mean over utterances of the standard deviation over time; an utterance of one frame has none."""
+    return torch.stack([mel.float().std(dim=1, correction=0) for mel in mels]).mean(dim=0)
