@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 MOST = 2.0  # times that a bin may be stretched; beyond it the model has learned nothing there
-SHARE = 0.7  # of what is missing that is given back
 
 
 def lost_variance(made: Sequence[Tensor], real: Sequence[Tensor]) -> list[float]:
@@ -30,7 +29,7 @@ def lost_variance(made: Sequence[Tensor], real: Sequence[Tensor]) -> list[float]
 
 
 def give_back(mel: Tensor, lost: Sequence[float], floor: float) -> Tensor:
-    """The mel with SHARE of the variance that was lost.
+    """The mel with the variance that was lost.
 
     Args:
         mel: (n_mels, T_mel) contract units.
@@ -40,8 +39,7 @@ def give_back(mel: Tensor, lost: Sequence[float], floor: float) -> Tensor:
     if not lost:
         return mel
     mean = mel.mean(dim=1, keepdim=True)
-    stretch = 1 + SHARE * (torch.tensor(lost)[:, None] - 1)
-    return (mean + (mel - mean) * stretch).clamp_min(floor)
+    return (mean + (mel - mean) * torch.tensor(lost)[:, None]).clamp_min(floor)
 
 
 def _deviation(mels: Sequence[Tensor]) -> Tensor:
