@@ -10,7 +10,7 @@ from tts.decoding import FREE_TRIES, MIN_SECONDS, TRIES, WINDOW, Decoder, Length
 from tts.interfaces import AcousticGeneration
 from tts.settings import AudioConfig, TextConfig
 from tts.text.frontend import Frontend
-from tts.variance import give_back
+from tts.variance import EVERYBODY, give_back
 
 AUDIO = AudioConfig()
 FRONTEND = Frontend(TextConfig())
@@ -96,9 +96,9 @@ def test_one_try_is_one_decode():
 def test_a_mel_gets_the_variance_that_its_model_loses():
     text, acoustic = FRONTEND("One."), Scripted()
     (plain,) = Decoder(acoustic, AUDIO, LENGTHS)([text])
-    lost = [1.5] * AUDIO.n_mels
-    (made,) = Decoder(acoustic, AUDIO, LENGTHS, lost_variance=lost)([text])
-    assert torch.equal(made.mel, give_back(plain.mel, lost, silence_value(AUDIO)))
+    lost = {EVERYBODY: [1.1] * AUDIO.n_mels, "ann": [1.5] * AUDIO.n_mels}
+    (made,) = Decoder(acoustic, AUDIO, LENGTHS, ("ann", "bob"), lost)([text])
+    assert torch.equal(made.mel, give_back(plain.mel, lost["ann"], silence_value(AUDIO))), "the first speaker's"
     assert made.mel.std() > 1.3 * plain.mel.std() and torch.equal(made.alignment, plain.alignment)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tts.variance import MOST, give_back, lost_variance
+from tts.variance import ENOUGH, EVERYBODY, MOST, give_back, lost_variance, of_speaker
 
 
 def utterances(*deviations):
@@ -18,8 +18,20 @@ def utterances(*deviations):
 def test_what_is_lost_is_told_by_bin():
     real = utterances(1.0, 1.0, 1.0, 1.0)
     made = [torch.tensor([0.5, 0.8, 1.25, 0.01])[:, None] * mel for mel in real]
-    assert lost_variance(made, real) == pytest.approx([2.0, 1.25, 1.0, MOST])
-    assert lost_variance([mel[:, :1] for mel in real], real) == [MOST] * 4, "nothing moves in one frame"
+    assert lost_variance(made, real, [""] * 3) == {EVERYBODY: pytest.approx([2.0, 1.25, 1.0, MOST])}
+    still = lost_variance([mel[:, :1] for mel in real], real, [""] * 3)
+    assert still == {EVERYBODY: [MOST] * 4}, "nothing moves in one frame"
+
+
+def test_a_speaker_with_enough_utterances_has_ratios_of_their_own():
+    real = utterances(1.0) * (2 * ENOUGH)
+    who = ["ann"] * ENOUGH + ["bob"] * (len(real) - ENOUGH - 2) + ["cid"] * 2
+    made = [mel / {"ann": 1.5, "bob": 1.1, "cid": 1.0}[name] for mel, name in zip(real, who, strict=True)]
+    lost = lost_variance(made, real, who)
+    assert lost.keys() == {EVERYBODY, "ann", "bob"}
+    assert of_speaker(lost, "ann") == [1.5] and of_speaker(lost, "bob") == [1.1]
+    assert of_speaker(lost, "cid") == lost[EVERYBODY] != [1.0]
+    assert of_speaker({}, "ann") == ()
 
 
 def test_it_is_given_back_about_the_mean():

@@ -5,7 +5,7 @@ Shapes: T_text symbols, T_mel frames of one text.
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -18,7 +18,7 @@ from tts.progress import Progress, share_of
 from tts.settings import AudioConfig
 from tts.speakers import ONE_SPEAKER, speaker_id
 from tts.text.frontend import WordSpan
-from tts.variance import give_back
+from tts.variance import LostVariance, give_back, of_speaker
 
 BATCH = 16  # texts decoded at once
 TRIES = 4  # decodes of a text that fails
@@ -99,7 +99,7 @@ class Decoder:
     audio: AudioConfig  # its mel contract
     lengths: Lengths  # seen in its training
     speakers: Sequence[str] = ONE_SPEAKER  # its table
-    lost_variance: Sequence[float] = ()  # n_mels ratios, see `tts.variance`; empty: mels stay as they were made
+    lost_variance: LostVariance = field(default_factory=dict)  # which its mels get back
 
     @torch.inference_mode()
     def __call__(
@@ -155,8 +155,12 @@ class Decoder:
             progress=report,
         )
         judged = [_judged(made, row, text, self.audio, number) for row, text in enumerate(batch)]
-        floor = silence_value(self.audio)
-        return [one._replace(mel=give_back(one.mel, self.lost_variance, floor)) for one in judged]
+        return [one._replace(mel=self._moved(one.mel, text)) for one, text in zip(judged, batch, strict=True)]
+
+    def _moved(self, mel: Tensor, text: Encoded) -> Tensor:
+        """The mel as lively as its speaker."""
+        speaker = self.speakers[speaker_id(text.speaker, self.speakers)]
+        return give_back(mel, of_speaker(self.lost_variance, speaker), silence_value(self.audio))
 
 
 def _judged(made: AcousticGeneration, row: int, text: Encoded, audio: AudioConfig, number: int) -> Decoded:

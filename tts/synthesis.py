@@ -25,6 +25,7 @@ from tts.text.frontend import EncodedText, Frontend
 from tts.text.lexicon import with_kept_lexicon
 from tts.text.script import Script, Utterance, plan_ssml, plan_text
 from tts.text.ssml import is_ssml, parse_ssml
+from tts.variance import LostVariance
 from tts.word_times import WordTime, word_times
 
 RAMP_SECONDS = 0.01  # over which the volume changes
@@ -119,7 +120,7 @@ class Synthesizer:
         *,
         lengths: Lengths,
         speakers: Sequence[str] = ONE_SPEAKER,
-        lost_variance: Sequence[float] = (),
+        lost_variance: LostVariance | None = None,
     ):
         """lengths: seen in the acoustic model's training. speakers: the voice's table. lost_variance: see `Decoder`."""
         self.acoustic = acoustic
@@ -128,7 +129,7 @@ class Synthesizer:
         self.audio = audio
         self.lengths = lengths
         self.speakers = tuple(speakers)
-        self.lost_variance = tuple(lost_variance)
+        self.lost_variance = lost_variance or {}
 
     @classmethod
     def load(
@@ -177,7 +178,7 @@ class Synthesizer:
             half.recipe.audio,
             lengths=Lengths.from_facts(half.facts),
             speakers=half.speakers,
-            lost_variance=half.facts.get("lost_variance", ()),
+            lost_variance=half.facts.get("lost_variance"),
         )
 
     def decode(

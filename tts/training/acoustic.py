@@ -113,7 +113,7 @@ class AcousticTask(Task):
         made = [one.mel for one in decoded]
         real = [mel[:, :n] for mel, n in zip(self.held_out.mel, self.held_out.mel_lengths.tolist(), strict=True)]
         distances = [mel_cepstral_distance(*pair) for pair in zip(made, real, strict=True)]
-        self.facts["lost_variance"] = lost_variance(made, real)
+        self.facts["lost_variance"] = lost_variance(made, real, [clip.speaker for clip in self.clips])
         self.log_scalars("val", {"stopped": stopped, **shares, "mcd": sum(distances) / len(distances)})
         trouble = shares["failures"]
         if self.listener is not None:

@@ -37,7 +37,7 @@ from tts.parallel import OneThread
 from tts.progress import progress_bar
 from tts.settings import AudioConfig
 from tts.synthesis import check_contracts
-from tts.variance import give_back
+from tts.variance import give_back, of_speaker
 
 VERSION = 2  # of what is done to a clip; a change here makes every mel anew
 FOLDER = "gta"  # in the run
@@ -111,13 +111,14 @@ def write_mels(
     paths = {clip.id: folder / f"{_key(made_from['acoustic'], clip)}.safetensors" for clip in prepared.clips}
     _sweep(folder, set(paths.values()))
     troubles = {clip.id: _read_trouble(paths[clip.id]) for clip in prepared.clips}
-    lost = half.facts.get("lost_variance", ())  # what synthesis gives back, the vocoder must know
+    lost = half.facts.get("lost_variance", {})  # what synthesis gives back, the vocoder must know
     missing = [clip for clip in prepared.clips if troubles[clip.id] is None]
     done = len(prepared.clips) - len(missing)
     with progress_bar(len(prepared.clips), "teacher-forced mels", " clips", done=done, shown=bool(missing)) as bar:
         for clip in missing:
             made = make_mel(half.model, clip, prepared.audio, half.speakers)
-            _write(paths[clip.id], made._replace(mel=give_back(made.mel, lost, silence_value(prepared.audio))))
+            mel = give_back(made.mel, of_speaker(lost, clip.speaker), silence_value(prepared.audio))
+            _write(paths[clip.id], made._replace(mel=mel))
             troubles[clip.id] = made.trouble
             bar.update()
     left_out = [LeftOut(clip, reason) for clip in prepared.clips if (reason := troubles[clip.id])]
