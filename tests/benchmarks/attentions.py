@@ -31,7 +31,10 @@ class Outcome(NamedTuple):
     minutes: float | None  # of training until then
     focus: float  # free-running, at the end
     coverage: float
-    held_out: tuple[int, int]  # sentences that failed, before and after retries
+    mel: float  # loss on held-out sentences, at the end
+    failing: float  # share of them that failed at the first try, at the end
+    best_step: int  # of the checkpoint with the fewest failures, which speaks
+    held_out: tuple[int, int]  # sentences that failed then, before and after retries
     hard: tuple[int, int]
 
 
@@ -57,10 +60,12 @@ def judge(run: Path) -> Outcome:
     clips = load_prepared(run, voice.audio, voice.frontend.fingerprint).split("held_out")
     hard = [voice.frontend(text) for texts in HARD.values() for text in texts]
     curves = read_curves(run)
+    at_the_end = ("free_running/focus", "free_running/coverage", "mel", "failures")
     return Outcome(
         facts["aligned_at"],
         facts.get("aligned_minutes"),
-        *(float(curves[f"acoustic/val/free_running/{name}"].values[-1]) for name in ("focus", "coverage")),
+        *(float(curves[f"acoustic/val/{name}"].values[-1]) for name in at_the_end),
+        read_facts(half)["step"],
         failed(voice.decode(clips, tries=TRIES)),
         failed(voice.decode(hard, tries=TRIES)),
     )
@@ -83,12 +88,13 @@ def main() -> None:
             train(run, arguments, attention, seed)
             found[run.name] = judge(run)
     n_hard = sum(len(texts) for texts in HARD.values())
-    print(f"{arguments.recipe}, {arguments.steps} steps; failed: before > after retries; {n_hard} hard sentences")
-    print(f"{'attention-seed':26} aligned at  minutes  focus  coverage  held out    hard")
+    print(f"{arguments.recipe}, {arguments.steps} steps; failed: before > after retries, at the best; {n_hard} hard")
+    print(f"{'attention-seed':26} aligned at  minutes  focus  coverage   mel  failing  best at  held out    hard")
     for name, one in found.items():
         at, minutes = one.aligned_at or "never", f"{one.minutes:.1f}" if one.minutes else ""
         held_out, hard = (f"{before} > {after}" for before, after in (one.held_out, one.hard))
-        print(f"{name:26} {at:>10} {minutes:>8} {one.focus:6.2f} {one.coverage:9.2f}  {held_out:9} {hard:>7}")
+        end = f"{one.focus:6.2f} {one.coverage:9.2f} {one.mel:5.2f} {one.failing:8.0%}"
+        print(f"{name:26} {at:>10} {minutes:>8} {end} {one.best_step:8}  {held_out:9} {hard:>7}")
     if arguments.json:
         print(json.dumps({name: one._asdict() for name, one in found.items()}))
 
