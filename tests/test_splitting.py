@@ -122,6 +122,16 @@ def test_within_a_sentence_a_word_that_was_not_understood_bars_the_cut_beside_it
     assert texts(Heard(tuple(words), heard.pauses), most=2.2) == [SENTENCES[0], SENTENCES[2]]
 
 
+def test_a_word_that_was_only_expected_before_a_pause_ends_no_piece():
+    # "a" was heard in the breath before the pause, and swallowed where it is said.
+    found = texts(said("Two dogs ran home a.", "cat sat there, and slept.", SENTENCES[2]))
+    assert found == ["Two dogs ran home. A cat sat there,", "and slept. No one saw it."]
+    assert texts(said("Two dogs ran home a.", "cat sat there, and slept.", SENTENCES[2]), most=3.2) == [
+        "and slept.",
+        SENTENCES[2],
+    ]
+
+
 def test_another_text_has_no_piece():
     assert texts(said("Ran cat it two saw one.")) == []
 

@@ -26,6 +26,9 @@ NEAR = 0.3  # seconds of sound, such as a breath, that may lie between a word an
 # ... and where the word beyond was not understood, since it may be that one; such an edge is between sentences only.
 BESIDE = 0.05
 INTO = 0.15  # seconds by which a word, as it was heard, may reach into a pause
+# Words. A recogniser that expects the next sentence tends to hear its first word in the breath before the pause: no cut
+# lies so near to the end of a sentence without a pause.
+AHEAD = 2
 
 MISTAKEN = 3  # words in a row that a recogniser may mistake, where they take the time that they should
 PHONE = (0.03, 0.2)  # seconds that a phone takes, at least and at most, among words that were not understood
@@ -133,7 +136,17 @@ class _Found:
         before = self.places[index - 1] if index else -1
         after = self.places[index] if index < len(self.words) else len(self.heard)
         border = self.borders[index]
+        if any(self._runs_on(index - n) or self._runs_on(index + n) for n in range(1, AHEAD + 1)):
+            return False
         return after == before + 1 or (border is not None and border.rank == 0 and sound <= BESIDE)
+
+    def _runs_on(self, index: int) -> bool:
+        """Whether words were heard one at once after the other, though a sentence ends between them."""
+        if not 0 < index < len(self.words):
+            return False
+        border, place = self.borders[index], self.places[index - 1]
+        ends = border is not None and border.rank == 0 and place >= 0 and self.places[index] == place + 1
+        return ends and self.after[place] is None
 
     def _edge(self, border: Border | None, pause: Pause | None) -> float:
         assert border and pause, "a piece begins and ends in pauses, where the text may be cut"

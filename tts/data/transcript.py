@@ -16,6 +16,7 @@ LONGEST = 1000  # characters that are read at once, of a text without marks
 Rank = Literal[0, 1, 2]  # what a cut comes after: the end of a sentence, the mark of a clause, any other word
 
 _CLAUSE = re.compile(r"[,;:!?…()\[\]\"“”–—]|\s--?\s")
+_STOP = re.compile(r"[.!?]\S*\s")  # also before a small letter or a number, where no sentence would be split
 _DASH = re.compile(r"[–—…]|--")
 
 
@@ -102,4 +103,4 @@ def _borders(encoded: EncodedText, begin: int, rank: Rank) -> Iterator[Border | 
 
 def _rank(between: str) -> Rank:
     """Of a cut within a sentence, by what stands there."""
-    return 1 if _CLAUSE.search(between) else 2
+    return 0 if _STOP.search(between) else 1 if _CLAUSE.search(between) else 2
