@@ -12,22 +12,21 @@ from tts.audio.files import read_recording
 from tts.audio.sphinx import samples_for_sphinx
 from tts.errors import NothingToSayError
 from tts.evaluation import recognition
-from tts.evaluation.language_model import (
-    START,
-    STOP,
-    Model,
-    plain_words,
-    probability,
-    pronunciations,
-    text_of,
-    trigrams,
-    write_arpa,
-    write_dictionary,
-)
+from tts.evaluation.language_model import plain_words, text_of
 from tts.evaluation.measures import Finding, Take, Text, estimate
 from tts.evaluation.recognition import Intelligibility, build_language_model
 from tts.settings import TextConfig
 from tts.text.frontend import Frontend
+from tts.text.trigrams import (
+    START,
+    STOP,
+    Model,
+    probability,
+    pronunciations,
+    trigrams,
+    write_arpa,
+    write_dictionary,
+)
 
 KATHLEEN = Path(__file__).parents[1].parent / "shared/data/kathleen"
 FRONTEND = Frontend(TextConfig())
@@ -183,7 +182,10 @@ def test_a_compound_said_as_neither_of_its_words_is_one(tmp_path):
 def test_a_dictionary_has_every_way_to_say_a_word_once(tmp_path):
     others = tmp_path / "others.dict"
     others.write_text("and AH N D\nand(2) AE N D\nend EH N D\n")
-    ways = pronunciations([text("And you {Y UW1}."), text("And the")], others)
+    said = [
+        pair for one in ("And you {Y UW1}.", "And the") for pair in zip(text(one).words, text(one).phones, strict=True)
+    ]
+    ways = pronunciations(said, others)
     write_dictionary(ways, tmp_path / "closed.dict")
     assert (tmp_path / "closed.dict").read_text().splitlines() == [
         "and AH N D",

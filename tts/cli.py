@@ -46,6 +46,8 @@ A recipe is a file in recipes/ (or a path), made of parts from configs/. Any key
                                 data.cache prepare a corpus together; a run without shard then finds all clips there
   data.max_pause=0.5 data.high_pass=60 data.true_peak=-1 data.reduce_noise=auto  more cleaning of the clips, all off
                                 by default: recipes/ and RUN/recipe.yaml say what each does
+  data.split_long=true          recordings longer than data.max_seconds are cut at pauses, each piece with its part of
+                                the text, and what does not match is left out and listed; English (pocketsphinx)
   trainer.acoustic.align_by=3000  if attention is not aligned by then, training says why and helps, once; 0: never
   trainer.acoustic.guided_attention=aligned  attention is guided along each clip's forced alignment, not the diagonal
   trainer.acoustic.join=0.3 trainer.acoustic.cut=0.5  shares of clips joined to longer ones, cut at their pauses

@@ -117,6 +117,7 @@ class DataConfig:
     reduce_noise: Literal["never", "auto", "always"] = "never"
     min_seconds: float = 0.3  # shorter clips are left out
     max_seconds: float = 15.0  # longer clips are left out
+    split_long: bool = False  # cut them at pauses instead, each piece with its text; English, needs pocketsphinx
     max_bad_share: float = 0.05  # above this share of unusable clips, preparing fails
     workers: int = 0  # processes that prepare; 0: one per core
     format: Literal["clips", "shards"] = "clips"  # shards: prepare also writes RUN/data/shards, to be served or copied
@@ -133,6 +134,7 @@ class DataConfig:
         require(self.first_rows >= 10, "first_rows must be at least 10; a fifth of their sentences can be held out")
         ways = [self.format == "shards", bool(self.shards), self.stream]
         require(sum(ways) <= 1, "format=shards writes shards, shards=... and stream=true read; take one of them")
+        require(not self.split_long or sum(ways[1:]) == 0, "split_long cuts what is prepared; what is streamed is not")
         require(self.trim_db > 0 and self.keep_silence >= 0, "trim_db must be positive, keep_silence not negative")
         require(self.max_pause >= 0 and self.high_pass >= 0, "max_pause and high_pass must not be negative; 0 is off")
         require(self.true_peak <= 0, "true_peak is a limit below full scale, e.g. -1; 0 is off")

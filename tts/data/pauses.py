@@ -37,7 +37,11 @@ def quiet_frames(mel: Tensor, audio: AudioConfig) -> NDArray[np.bool_]:
     """(T_mel,) True where nobody speaks. mel: (n_mels, T_mel) log mel."""
     # A log of magnitude to the power of `audio.power`; decibels are those of the energy in all bins.
     energy = np.exp(mel.double().numpy() * (2 / audio.power)).sum(axis=0)
-    level = 10 * np.log10(energy)
+    return quiet_levels(10 * np.log10(energy))
+
+
+def quiet_levels(level: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(N,) True where nobody speaks. level: (N,) decibels of the frames of one recording."""
     loud, floor = np.quantile(level, [LOUD_QUANTILE, FLOOR_QUANTILE])
     limit = min(max(loud - QUIET_DB, floor + ABOVE_FLOOR_DB), loud - LEAST_CONTRAST_DB)
     quiet: NDArray[np.bool_] = level < limit

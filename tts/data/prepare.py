@@ -4,7 +4,7 @@ Processes make what the cache lacks; what they have done stays done, so an inter
 pass through one by one: a corpus of any size takes the same memory, but for some hundred bytes a clip.
 """
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from itertools import islice
@@ -20,6 +20,7 @@ from tts.data.guides import align_clips
 from tts.data.listing import Listing
 from tts.data.manifest import Clips, Prepared, line_of, load_prepared, name_some, save_prepared
 from tts.data.report import Found, LeftOut, build_report, write_report
+from tts.data.splitting import SplitCorpus
 from tts.errors import AudioError, DataError, TextError
 from tts.parallel import WorkerDiedError, in_order, n_cores
 from tts.progress import progress_bar
@@ -34,6 +35,14 @@ class Job(NamedTuple):
     encoded: EncodedText | None  # None: it cannot be spoken
     task: EntryTask | None
     outcome: EntryFacts | str | None  # what the cache knows of it, or why it is of no use; None: it is yet to be made
+
+
+class Source(NamedTuple):
+    """What is to be prepared."""
+
+    utterances: Iterable[Utterance]
+    n_clips: int  # those, and what is lost of recordings that were split
+    split: SplitCorpus | None
 
 
 class ShareDone(NamedTuple):
@@ -62,11 +71,16 @@ def prepare(
         cache.opened(run_dir),
     ):
         found = Found(listing.n_listed, listing.missing)
-        for job, outcome in _outcomes(listing, listing.n_present, cache, data, frontend, progress):
+        source = _source(lambda: listing, listing.n_present, recipe, cache, progress)
+        if source.split:
+            found.listed += source.n_clips - listing.n_present
+            found.split = source.split.summary._asdict()
+            found.left_out += [LeftOut(*lost) for lost in source.split.lost]
+        for job, outcome in _outcomes(source.utterances, source.n_clips, cache, data, frontend, progress):
             _sort_in(job, outcome, data, kept, found)
         prepared = kept.prepared(recipe, frontend) if _enough(kept) else None
         report = write_report(build_report(found, kept.measured, prepared), folder, recipe.audio.sample_rate)
-        _check_usable(kept, found, listing.n_present, data, report)
+        _check_usable(kept, found, source.n_clips, data, report)
         assert prepared is not None, "what is usable was assembled"
         check_speakers(prepared)
         save_prepared(prepared, kept.lines(prepared), run_dir)
@@ -92,14 +106,25 @@ def prepare_share(
     """
     cache = ClipCache(recipe.audio, recipe.data)
     with closing(Listing(utterances, recipe.data, data_folder(run_dir))) as listing, cache.opened(run_dir):
-        mine = islice(listing, share.number - 1, None, share.of)
-        n_clips = len(range(share.number - 1, listing.n_present, share.of))
+        n_mine = len(range(share.number - 1, listing.n_present, share.of))
+        mine = _source(lambda: islice(listing, share.number - 1, None, share.of), n_mine, recipe, cache, progress)
         left_out = [
             LeftOut(job.utterance.id, outcome)
-            for job, outcome in _outcomes(mine, n_clips, cache, recipe.data, frontend, progress)
+            for job, outcome in _outcomes(mine.utterances, mine.n_clips, cache, recipe.data, frontend, progress)
             if isinstance(outcome, str)
         ]
-    return ShareDone(n_clips, left_out)
+    left_out += [LeftOut(*lost) for lost in mine.split.lost] if mine.split else []
+    return ShareDone(mine.n_clips, left_out)
+
+
+def _source(
+    utterances: Callable[[], Iterable[Utterance]], n_clips: int, recipe: Recipe, cache: ClipCache, progress: bool
+) -> Source:
+    """What is to be prepared of a corpus; `utterances` begins to read it whenever it is called."""
+    if not recipe.data.split_long:
+        return Source(utterances(), n_clips, None)
+    split = SplitCorpus(utterances, recipe, cache, progress)
+    return Source(split, split.n_clips + len(split.lost), split)
 
 
 def data_folder(run_dir: Path) -> Path:

@@ -49,6 +49,7 @@ class Found:
     left_out: list[LeftOut] = field(default_factory=list)
     guessed: Counter[str] = field(default_factory=Counter)  # words that the grapheme-to-phoneme model had to guess
     skipped: Counter[str] = field(default_factory=Counter)  # characters that cannot be read
+    split: dict[str, float] = field(default_factory=dict)  # long recordings, and what became of them
 
 
 class Measured:
@@ -106,6 +107,7 @@ class Report:
     recorded_rates: dict[int, int]  # Hz: clips
     seconds_trimmed: float  # silence cut at the ends, in all
     cleaning: dict[str, dict[str, float]]  # what each of its settings did, and to how many clips
+    split: dict[str, float] = field(default_factory=dict)  # long recordings, and what became of them
 
 
 def build_report(found: Found, measured: Measured, prepared: Prepared | None) -> Report:
@@ -134,6 +136,7 @@ def build_report(found: Found, measured: Measured, prepared: Prepared | None) ->
         recorded_rates=dict(measured.rates),
         seconds_trimmed=measured.seconds_recorded - measured.seconds_cut - kept_seconds if len(clips) else 0.0,
         cleaning=_effects(measured),
+        split=found.split,
     )
 
 
@@ -203,6 +206,11 @@ def render(report: Report, sample_rate: int) -> str:
     lines = ["# Prepared data", ""]
     lines.append(f"- clips kept: {report.clips_kept} of {report.clips_listed} listed")
     lines.append(f"- missing: {len(report.missing)}; left out: {len(report.left_out)}")
+    if report.split:
+        said = (
+            "long recordings split: {recordings:.0f}, into {pieces:.0f} pieces; {seconds_lost:.0f} of {seconds:.0f} s"
+        )
+        lines.append(f"- {said.format(**report.split)} are in none, pauses between them included")
     for split, hours in report.hours.items():
         lines.append(f"- {split.replace('_', ' ')}: {hours:.2f} hours")
     lines.append(f"- sentences held out: {report.sentences_held_out}")
