@@ -137,8 +137,12 @@ def test_garbage_is_what_no_run_uses(recipe, tmp_path, corpus, capsys, monkeypat
     assert cache_command(tmp_path, "gc", "--dry-run") == 0 and len(entries(tmp_path)) == 16
     named = [Path(line).name for line in capsys.readouterr().out.splitlines() if line.endswith(".safetensors")]
     assert len(named) == 6 and not set(named) & used
+    (tmp_path / "cache/alignments").mkdir()
+    kept, gone = (tmp_path / "cache/alignments" / f"{Path(name).stem}-0a.json" for name in (min(used), named[0]))
+    kept.write_text("[]"), gone.write_text("[]")
     assert cache_command(tmp_path, "gc") == 0 and set(entries(tmp_path)) == used
     assert not (tmp_path / "cache/index.json").exists()
+    assert kept.exists() and not gone.exists()
     load_prepared(tmp_path / "elsewhere/run", AUDIO, "letters")
     # A manifest that cannot be read may name any entry.
     (tmp_path / "elsewhere/run/data/manifest.jsonl").write_text("{")

@@ -8,7 +8,7 @@ import hashlib
 import importlib
 import json
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from tts.atomic import write_atomically, write_failure
 from tts.audio.sphinx import FRAMES_PER_SECOND, PADDING, model_path, samples_for_sphinx
 from tts.batch import PhoneTime
 from tts.data.cache import load_wave
-from tts.data.manifest import Clip
+from tts.data.manifest import SUFFIX, Clip
 from tts.errors import DataError, TextError
 from tts.parallel import WorkerDiedError, n_cores, unordered
 from tts.progress import progress_bar
@@ -92,8 +92,15 @@ class Phones:
 def align_task(clip: Clip, words: tuple[Word, ...], sample_rate: int, cache: Path) -> AlignTask:
     """What is to be done to align a clip with words, its own or others. cache: the folder of prepared clips."""
     said = json.dumps([VERSION, clip.cache_file.name, sample_rate, [phones for _, phones in words]])
-    name = hashlib.sha256(said.encode()).hexdigest()[:32]
+    name = f"{clip.cache_file.stem}-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
     return AlignTask(clip.cache_file, sample_rate, words, cache.resolve() / FOLDER / f"{name}.json")
+
+
+def orphans(cache: Path) -> Iterator[Path]:
+    """Alignments whose clip is no longer in the cache."""
+    for file in (cache / FOLDER).glob("*.json"):
+        if not (cache / f"{file.stem.partition('-')[0]}{SUFFIX}").exists():
+            yield file
 
 
 def align_all(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tts.atomic import sweep, write_failure
+from tts.data.aligning import orphans
 from tts.data.cache import RUNS, locked, read_facts, read_settings
 from tts.data.manifest import MANIFEST, SUFFIX, read_lines
 from tts.errors import ConfigError, DataError
@@ -123,7 +124,7 @@ def unused_entries(cache: Path, places: Sequence[Path]) -> list[Entry]:
 
 
 def collect_garbage(cache: Path, places: Sequence[Path]) -> list[Entry]:
-    """Remove the entries that no run uses, and what killed processes left; returns those entries.
+    """Remove the entries that no run uses, their alignments, and what killed processes left; returns those entries.
 
     Raises:
         DataError: if clips are being prepared, or a run's manifest cannot be read.
@@ -131,6 +132,8 @@ def collect_garbage(cache: Path, places: Sequence[Path]) -> list[Entry]:
     with alone(cache):
         unused = unused_entries(cache, places)
         remove(unused)
+        for alignment in orphans(cache):
+            alignment.unlink(missing_ok=True)
         sweep(cache)
         (cache / OUTDATED).unlink(missing_ok=True)
     return unused
