@@ -100,6 +100,34 @@ def change(path: Path) -> None:
     save_half(path, kind, weights, half.recipe, symbols=half.symbols, speakers=half.speakers, facts=half.facts)
 
 
+class Gathered(Exception):
+    """Carries what a process has to tell the others."""
+
+
+def test_processes_that_train_together_make_a_share_of_the_mels_each(run, lenient, monkeypatch):
+    """Here one after the other: all mels are made once, and what comes out is what one process has."""
+    alone = write_mels(run)
+    kept = {file.name: file.read_bytes() for file in (run / "gta" / "mels").iterdir()}
+    shutil.rmtree(run / "gta")
+
+    def tell(value):
+        raise Gathered(value)
+
+    monkeypatch.setattr(gta.ranks, "n_ranks", lambda: 2)
+    monkeypatch.setattr(gta.ranks, "first_does", lambda work: work())
+    with monkeypatch.context() as patch:
+        patch.setattr(gta.ranks, "rank", lambda: 1)
+        patch.setattr(gta.ranks, "of_all", tell)
+        with pytest.raises(Gathered) as told:
+            write_mels(run)
+    before = mel_files(run)
+    assert len(before) == len(kept) // 2
+    monkeypatch.setattr(gta.ranks, "of_all", lambda value: [value, told.value.args[0]])
+    assert write_mels(run) == alone
+    assert {file.name: file.read_bytes() for file in (run / "gta" / "mels").iterdir()} == kept
+    assert before.items() <= mel_files(run).items(), "what another one has made is left alone"
+
+
 def test_the_stage_leaves_mels_a_report_and_a_vocoder_that_speaks(tuned, tmp_path, capsys):
     best = tuned / "gta" / "best.safetensors"
     facts = read_facts(best)

@@ -1,4 +1,4 @@
-"""Streaming: shards and rows, from a folder and from a web server, the same batches at every time and in every part."""
+"""Streaming: shards and rows, from a folder and from a web server, the same batches at every time, whole or shared."""
 
 import hashlib
 import io
@@ -8,8 +8,9 @@ import tarfile
 import threading
 from collections import Counter
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import soundfile
@@ -20,16 +21,18 @@ from tests.test_data import AUDIO, Letters, voice
 from tts.audio.files import from_int16, write_wave
 from tts.audio.mel import mel_spectrogram
 from tts.batch import Utterance
+from tts.data import row_source as row_sources
 from tts.data import storage
+from tts.data import stream as streams
 from tts.data.ahead import ahead
 from tts.data.cache import load_mel, load_wave
 from tts.data.manifest import load_prepared
 from tts.data.part import WHOLE, Part
 from tts.data.prepare import prepare
-from tts.data.row_source import Cleaner, RowSource, read_journal
-from tts.data.shard_source import ShardSource, read_index
+from tts.data.row_source import Cleaner, Position, RowSource, read_journal
+from tts.data.shard_source import ShardReader, ShardSource, read_index
 from tts.data.shards import write_shards
-from tts.data.stream import AcousticBatching, VocoderBatching, stream_loader
+from tts.data.stream import AcousticBatching, StreamDataset, VocoderBatching, Wanted, stream_loader
 from tts.data.streamed import StreamedRows, StreamedShards, open_streamed
 from tts.errors import ConfigError, DataError
 from tts.settings import AcousticStage, DataConfig, Recipe, VocoderStage
@@ -37,6 +40,7 @@ from tts.settings import AcousticStage, DataConfig, Recipe, VocoderStage
 N_CLIPS = 40
 ACOUSTIC = AcousticBatching(AUDIO, AcousticStage(batch_size=3, batch_frames=700))
 VOCODER = VocoderBatching(AUDIO, VocoderStage(batch_size=4, segment_frames=10), 2, 6)
+ROOMY = AcousticBatching(AUDIO, AcousticStage(batch_size=3, batch_frames=10_000))  # no batch of one
 PARTS = [WHOLE, Part(0, 2), Part(1, 2)]
 
 
@@ -82,8 +86,17 @@ def digest(picks):
 
 
 def some(source, n, batching=ACOUSTIC, start=0, part=WHOLE):
-    batches = source.batches(batching, start, part)
+    batches = source.batches(batching, Wanted(start, part=part))
     return [digest(picks) for picks in islice(batches, n)]
+
+
+def assert_shares_are_the_batches(source, batching, n=20):
+    """The shares of all processes, put together, are what one process has; none is empty, none much larger."""
+    whole = source.batches(batching, Wanted())
+    shares = [source.batches(batching, Wanted(part=part)) for part in PARTS[1:]]
+    for picks, *each in islice(zip(whole, *shares, strict=True), n):
+        assert sorted(digest([pick]) for pick in picks) == sorted(digest([pick]) for share in each for pick in share)
+        assert 0 <= max(map(len, each)) - min(map(len, each)) <= 1 <= min(map(len, each))
 
 
 def shard_source(address, window=12, seed=0):
@@ -136,7 +149,7 @@ def test_an_epoch_has_every_training_clip_once_as_prepared(made):
 def test_a_window_is_sorted_by_length(made):
     source = shard_source(made[0] / "shards", window=1000)
     lengths = [
-        [pick.example.wave.numel() for pick in batch] for batch in islice(source.batches(ACOUSTIC, 0, WHOLE), 12)
+        [pick.example.wave.numel() for pick in batch] for batch in islice(source.batches(ACOUSTIC, Wanted()), 12)
     ]
     assert sum(map(sum, lengths)) / sum(len(one) * max(one) for one in lengths) > 0.9
     assert [max(one) for one in lengths] != sorted(max(one) for one in lengths)
@@ -146,7 +159,7 @@ def test_segments_of_shards_are_those_of_the_clips(made):
     folder, prepared = made
     clips = {clip.id: clip for clip in prepared.clips}
     source = shard_source(folder / "shards")
-    picks = next(iter(source.batches(VOCODER, 5, WHOLE)))
+    picks = next(iter(source.batches(VOCODER, Wanted(5))))
     batch = VOCODER.make(picks)
     hop = AUDIO.hop_length
     assert batch.wave.shape == (4, 16 * hop) and batch.mel.shape == (4, 10, 20) and batch.loss_from == 6 * hop
@@ -175,31 +188,72 @@ def test_a_web_server_gives_the_same_batches_as_a_folder(made, ranges, batching)
 def test_shards_go_on_with_the_very_next_batch(made, batching, part):
     source = shard_source(made[0] / "shards")
     straight = some(source, 62, batching, part=part)
-    assert len(set(straight)) > 50  # a corpus so small has a batch again now and then
+    assert len(set(straight)) > 50 // part.of  # a corpus so small has a batch again now and then
     for n in range(0, 60, 7):
         assert some(source, 2, batching, start=n, part=part) == straight[n : n + 2]
-    for n in range(60):
-        place = n * part.of + part.rank
-        assert list(islice(source.planned(batching, place), 1)) == list(
-            islice(source.planned(batching, 0), place, place + 1)
-        )
+    planned = list(islice(source.planned(batching, 0, part.of), 60))
+    assert [next(source.planned(batching, n, part.of)) for n in range(60)] == planned
     assert straight != some(shard_source(made[0] / "shards", seed=1), 62, batching, part=part)
 
 
-def test_parts_of_shards_share_nothing_and_are_the_whole(made):
-    source = shard_source(made[0] / "shards")
-    whole = some(source, 40)
-    assert [
-        digest for pair in zip(*(some(source, 20, part=part) for part in PARTS[1:]), strict=True) for digest in pair
-    ] == whole
+@pytest.mark.parametrize("batching", [ROOMY, VOCODER])
+def test_shares_of_shards_are_the_batches_of_one_process(made, batching):
+    assert_shares_are_the_batches(shard_source(made[0] / "shards", window=20), batching)
+
+
+def test_a_process_reads_its_share_of_the_clips_alone(made):
+    read = []
+
+    def counted(reader, row):
+        read.append(row)
+        return wave(reader, row)
+
+    wave = ShardReader.wave
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ShardReader, "wave", counted)
+        source = shard_source(made[0] / "shards")
+        shares = [len(picks) for picks in islice(source._read(ROOMY, Wanted(part=PARTS[2])), 9)]
+    assert len(read) == sum(shares) <= 2 * 9
+
+
+def test_every_process_has_a_clip_of_every_streamed_batch(made, tmp_path):
+    """Also of the rest of an epoch, which then is one window with what is before it or behind it."""
+    lone = AcousticBatching(AUDIO, AcousticStage(batch_size=1, batch_frames=700))
+    n_rows = sum(map(len, shard_source(made[0] / "shards").index.train_rows))
+    three = [Part(rank, 3) for rank in range(3)]
+    for source in (
+        shard_source(made[0] / "shards", window=n_rows - 1),
+        row_source(Files(6, 4), tmp_path, window=9),
+    ):
+        shares = [source.batches(lone, Wanted(part=part)) for part in three]
+        for each in islice(zip(*shares, strict=True), 2 * n_rows // 3):
+            assert all(each)
+    with pytest.raises(ConfigError, match=r"\d+ clips to train on for 99 processes"):
+        some(shard_source(made[0] / "shards"), 1, part=Part(0, 99))
+    with pytest.raises(ConfigError, match=r"10 rows of the stream to train on for 11 processes"):
+        some(row_source(Files(6, 4), tmp_path), 1, part=Part(0, 11))
+    with pytest.raises(ConfigError, match=r"4 segments of a batch \(batch_size\) for 5 processes"):
+        some(shard_source(made[0] / "shards"), 1, VOCODER, part=Part(0, 5))
+
+
+@pytest.mark.parametrize("start", [0, 5])
+def test_loading_processes_make_batches_in_turn(made, files, tmp_path, monkeypatch, start):
+    for source in (shard_source(made[0] / "shards"), row_source(files, tmp_path)):
+        alone = [batch.ids for batch in islice(StreamDataset(source, ACOUSTIC, start, PARTS[2]), 6)]
+        for worker in range(2):
+            info = SimpleNamespace(id=worker, num_workers=2)
+            monkeypatch.setattr(streams, "get_worker_info", lambda info=info: info)
+            made_here = [batch.ids for batch in islice(StreamDataset(source, ACOUSTIC, start, PARTS[2]), 3)]
+            assert made_here == alone[worker::2]
+        monkeypatch.undo()
+    assert not list(tmp_path.iterdir()), "the first process alone writes where windows begin"
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine of one core
-@pytest.mark.parametrize("start", [0, 5])
-def test_processes_that_load_change_no_batch(made, start):
+def test_processes_that_load_change_no_batch(made):
     source = shard_source(made[0] / "shards")
-    alone = [batch.ids for batch in islice(stream_loader(source, ACOUSTIC, 0, start), 5)]
-    loader = iter(stream_loader(source, ACOUSTIC, 2, start))
+    alone = [batch.ids for batch in islice(stream_loader(source, ACOUSTIC, 0, 5), 5)]
+    loader = iter(stream_loader(source, ACOUSTIC, 2, 5))
     assert [batch.ids for batch in islice(loader, 5)] == alone
     loader._shutdown_workers()
 
@@ -371,7 +425,7 @@ def row_source(files, journal, held_out=(), window=9, **data):
 @pytest.mark.parametrize("batching", [ACOUSTIC, VOCODER])
 def test_rows_go_on_with_the_very_next_batch(files, tmp_path, batching, part):
     straight = some(row_source(files, tmp_path / "one"), 56, batching, part=part)
-    assert len(set(straight)) > 40
+    assert len(set(straight)) > 40 // part.of
     (journal,) = (tmp_path / "one").iterdir()
     assert len(read_journal(journal)) >= 2
     for n in (*range(0, 20, 4), 31, 50):
@@ -396,34 +450,69 @@ def test_going_on_reads_one_window_only(files, tmp_path):
                 read.append(row.id)
                 yield row
 
-    next(
-        row_source(Counted(), tmp_path).windows(
-            max(read_journal(next(tmp_path.iterdir())), key=lambda p: p.batch), WHOLE
-        )
-    )
+    position = max(read_journal(next(tmp_path.iterdir())), key=lambda one: one.batch)
+    next(row_source(Counted(), tmp_path).windows(position))
     assert 0 < len(read) <= 9
 
 
-@pytest.mark.parametrize("sizes", [(20, 13, 27), (16, 12, 18, 10)])
-def test_parts_of_rows_share_nothing_and_are_the_whole(sizes, tmp_path):
-    """Three files cannot be dealt out to two parts, four can."""
-    files = Files(*sizes)
+@pytest.mark.parametrize("batching", [ROOMY, VOCODER])
+def test_shares_of_rows_are_the_batches_of_one_process(files, tmp_path, batching):
+    assert_shares_are_the_batches(row_source(files, tmp_path), batching)
+
+
+def test_an_epoch_has_every_row_once(files, tmp_path):
     source = row_source(files, tmp_path)
+    epoch = takewhile(lambda window: window.begins.epoch == 0, source.windows(Position()))
+    ids = [planned.row.id for window in epoch for planned in window.rows]
+    assert sorted(ids) == sorted(row.id for rows in files.stored for row in rows)
 
-    def epoch(part):
-        names = []
-        for window in source.windows(source_start, part):
-            if window.begins.epoch > 0:
-                return names
-            names += [example.id for example in window.examples]
-        raise AssertionError
 
-    from tts.data.row_source import Position
+def test_a_process_decodes_its_share_of_the_rows_alone(files, tmp_path, monkeypatch):
+    decoded = []
 
-    source_start = Position()
-    whole, first, second = (epoch(part) for part in PARTS)
-    assert sorted(first + second) == sorted(whole) == sorted(row.id for rows in files.stored for row in rows)
-    assert not set(first) & set(second) and abs(len(first) - len(second)) <= 6
+    def counted(content, name):
+        decoded.append(name)
+        return decode(content, name)
+
+    decode = row_sources.decode_recording
+    monkeypatch.setattr(row_sources, "decode_recording", counted)
+    shares = [len(picks) for picks in islice(row_source(files, tmp_path)._read(ROOMY, Wanted(part=PARTS[2])), 9)]
+    assert len(decoded) == len(set(decoded)) == sum(shares) <= 2 * 9
+
+
+@pytest.mark.parametrize("batching", [ROOMY, VOCODER])
+def test_a_row_that_is_of_no_use_once_decoded_is_replaced_the_same_everywhere(tmp_path, capsys, batching):
+    """Silence and a cut end show only then. What replaces it is not longer, so that no batch outgrows its bounds."""
+    files = Files(30)
+    silent, cut_off = files.stored[0][11], files.stored[0][17]
+    encoded = io.BytesIO()
+    soundfile.write(encoded, torch.zeros(5000).numpy(), 8000, format="FLAC")
+    silent.audio = encoded.getvalue()
+    cut_off.audio = cut_off.audio[: len(cut_off.audio) // 2]
+    source = row_source(files, tmp_path, window=100)
+    assert_shares_are_the_batches(source, batching, 12)
+    batches = list(islice(source.batches(batching, Wanted()), 12))
+    ids = [pick.example.id for picks in batches for pick in picks]
+    assert not {"row11", "row17"} & set(ids)
+    if batching is ROOMY:
+        counts = Counter(ids[:30])
+        instead = sorted((counts - Counter(set(counts))).elements())
+        assert len(counts) == 28 and instead[0] < "row11" and instead[1] < "row17"
+    told = capsys.readouterr().err
+    assert "rows of the stream are left out, e.g. row11: " in told and "left out, e.g. row17: " in told
+    for row in files.stored[0][:20]:
+        row.audio = silent.audio
+    with pytest.raises(DataError, match=r"6 of \d+ rows .* more than data.max_bad_share=0.05"):
+        some(source, 30, batching, part=PARTS[1])
+
+
+def test_a_segment_begins_where_the_trimmed_clip_still_has_one(files, tmp_path):
+    """As likely everywhere, though it was drawn before the silence at the ends was known."""
+    assert [VOCODER.begin(first, 110, 60) for first in (0, 50, 100)] == [0, 25, 50]
+    assert VOCODER.begin(7, 60, 60) == 7 and VOCODER.begin(50, 60, 8) == 0
+    for picks in islice(row_source(files, tmp_path).batches(VOCODER, Wanted()), 20):
+        for example, first_frame in picks:
+            assert 0 <= first_frame <= AUDIO.n_frames(len(example.wave)) - 10
 
 
 def test_rows_become_what_preparing_makes_of_them(files, tmp_path):
@@ -436,7 +525,7 @@ def test_rows_become_what_preparing_makes_of_them(files, tmp_path):
     recipe = Recipe(audio=AUDIO, data=DataConfig(cache=str(tmp_path / "cache"), held_out=1, workers=1))
     prepared = prepare(recipe, tmp_path / "run", [*others, Utterance("x", path, row.text)], Letters(), progress=False)
     clip = next(clip for clip in prepared.clips if clip.id == "x")
-    batches = row_source(files, tmp_path / "journal").batches(ACOUSTIC, 0, WHOLE)
+    batches = row_source(files, tmp_path / "journal").batches(ACOUSTIC, Wanted())
     example = next(pick.example for picks in batches for pick in picks if pick.example.id == row.id)
     assert torch.equal(from_int16(example.wave), load_wave(clip.cache_file))
     assert example.text_ids.tolist() == list(clip.ids)
@@ -456,7 +545,7 @@ def test_first_rows_are_kept_and_held_out_sentences_never_trained_on(tmp_path):
     take.id, take.text = "another", next(iter(held_out)).upper()
     files.stored[0].append(take)
     source = streamed.source(prepared, tmp_path)
-    seen = {pick.example.id for picks in islice(source.batches(ACOUSTIC, 0, WHOLE), 40) for pick in picks}
+    seen = {pick.example.id for picks in islice(source.batches(ACOUSTIC, Wanted()), 40) for pick in picks}
     assert seen == {row.id for rows in files.stored for row in rows if row.text not in held_out} - {"another"}
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "data/clips").iterdir()}
     assert list(StreamedRows(recipe, Letters(), files).prepare(tmp_path).clips) == list(prepared.clips)
@@ -472,7 +561,7 @@ def test_rows_of_no_use_are_told_and_too_many_are_an_error(tmp_path, capsys):
     files.stored[0][7].speaker = "b"
     ids = {
         pick.example.id
-        for picks in islice(row_source(files, tmp_path, window=100).batches(ACOUSTIC, 0, WHOLE), 14)
+        for picks in islice(row_source(files, tmp_path, window=100).batches(ACOUSTIC, Wanted()), 14)
         for pick in picks
     }
     assert ids == {row.id for row in files.stored[0]} - {"row03", "row05", "row07"}

@@ -61,6 +61,8 @@ def served(way: str, tmp_path: Path) -> Path:
         pytest.importorskip("datasets")
         write_parquet(corpus, tmp_path / "parquet")
         return tmp_path / "parquet"
+    if way == "local":
+        return corpus
     command = ["train", "recipe=own", f"data.root={corpus}", f"data.cache={tmp_path / 'cache'}", *SMALL]
     assert main([*command, f"run={tmp_path / 'made'}", "stages=[prepare]", "data.format=shards"]) == 0
     return tmp_path / "made/data/shards"

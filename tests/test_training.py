@@ -35,6 +35,23 @@ def assert_same(a, b):
         assert torch.equal(a[name], b[name]), name
 
 
+def assert_same_state(a, b):
+    """The same to the last bit, however deep."""
+    assert type(a) is type(b)
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same_state(a[key], b[key])
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b)
+        for one, two in zip(a, b, strict=True):
+            assert_same_state(one, two)
+    elif isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    else:
+        assert a == b
+
+
 def test_all_stages_leave_what_they_should(trained):
     for half in ("acoustic", "vocoder"):
         for name in ("best.safetensors", "last.safetensors", "last.ckpt"):
@@ -118,8 +135,12 @@ def test_sigkill_at_any_step_loses_nothing_but_the_steps_since(trained, tmp_path
     one, two = (torch.load(folder / half / "last.ckpt", weights_only=True) for folder in (run, straight))
     assert one["global_step"] == saved + 8
     assert_same(one["state_dict"], two["state_dict"])
-    assert_same(one["task"]["ema"]["average"], two["task"]["ema"]["average"])
-    assert torch.equal(one["task"]["rng"], two["task"]["rng"])
+    assert_same_state(one["optimizer_states"], two["optimizer_states"])
+    assert one["optimizer_states"][0]["state"]
+    # Averaged weights, random numbers, and where the sampler stands; what a validation found is another matter.
+    found = ("minutes", "facts", "best")
+    assert_same_state(*({key: value for key, value in of["task"].items() if key not in found} for of in (one, two)))
+    assert one["task"]["batches_seen"] == saved + 8
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(trained, tmp_path, capsys, monkeypatch):

@@ -3,6 +3,8 @@
 import io
 import math
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,25 +65,41 @@ def decode_recording(content: bytes, name: str) -> Recording:
     return _decode(io.BytesIO(content), name)
 
 
-def _decode(
-    source: str | io.BytesIO, name: str, start: float = 0.0, end: float = 0.0, longest: float = math.inf
-) -> Recording:
+def seconds_in(content: bytes, name: str) -> float:
+    """How long a file in memory lasts, by its header alone; raises AudioError where that makes no sense."""
+    _check_complete(name, content[:8], len(content))
+    with _opened(io.BytesIO(content), name) as file:
+        return float(file.frames / file.samplerate)
+
+
+@contextmanager
+def _opened(source: str | io.BytesIO, name: str) -> Iterator[soundfile.SoundFile]:
+    """The file, of a length and a rate that can be; raises AudioError, also for what goes wrong while it is read."""
     try:
         with soundfile.SoundFile(source) as file:
-            promised, sample_rate = file.frames, file.samplerate
-            if promised >= ENDLESS:
+            if file.frames >= ENDLESS:
                 raise AudioError(f"{name} does not state its length, as streamed files do; encode it again")
-            if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
-                raise AudioError(f"{name} claims a rate of {sample_rate} Hz; its header is damaged, export it again")
-            part = _part(name, file, start, end)
-            if len(part) > longest * sample_rate:
-                raise AudioError(f"{name} lasts {len(part) / sample_rate:.0f} s, more than {longest:.0f}; split it")
-            if part.start:
-                file.seek(part.start)
-            samples = file.read(len(part), dtype="float32", always_2d=True)  # (T_wave, channels)
+            if not LOWEST_RATE <= file.samplerate <= HIGHEST_RATE:
+                raise AudioError(
+                    f"{name} claims a rate of {file.samplerate} Hz; its header is damaged, export it again"
+                )
+            yield file
     except (soundfile.LibsndfileError, OSError) as error:
         reason = " ".join(str(getattr(error, "error_string", error)).split()).rstrip(".")
         raise AudioError(f"{name} does not decode: {reason}; replace the file or leave it out") from None
+
+
+def _decode(
+    source: str | io.BytesIO, name: str, start: float = 0.0, end: float = 0.0, longest: float = math.inf
+) -> Recording:
+    with _opened(source, name) as file:
+        promised, sample_rate = file.frames, file.samplerate
+        part = _part(name, file, start, end)
+        if len(part) > longest * sample_rate:
+            raise AudioError(f"{name} lasts {len(part) / sample_rate:.0f} s, more than {longest:.0f}; split it")
+        if part.start:
+            file.seek(part.start)
+        samples = file.read(len(part), dtype="float32", always_2d=True)  # (T_wave, channels)
     if len(samples) == 0:
         raise AudioError(f"{name} holds no samples; record it again or leave it out")
     if len(samples) < len(part):

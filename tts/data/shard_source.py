@@ -24,10 +24,10 @@ from safetensors.torch import load
 from torch import Tensor
 
 from tts.data.ahead import ahead
-from tts.data.part import Part
+from tts.data.sampler import check_enough
 from tts.data.shards import AT_HAND, COLUMNS, FORMAT, INDEX
 from tts.data.storage import Storage, open_storage
-from tts.data.stream import Batching, Example, Pick, Place
+from tts.data.stream import Batching, Example, Pick, Place, Wanted
 from tts.errors import DataError
 from tts.settings import AudioConfig
 
@@ -141,40 +141,47 @@ class ShardSource:
         self.window = window
         self.seed = seed
 
-    def batches(self, batching: Batching, start: int, part: Part) -> Iterator[list[Pick]]:
-        """Batch n of a part is number `n * part.of + part.rank` of the whole."""
-        return ahead(self._read(batching, start, part), AHEAD)
+    def batches(self, batching: Batching, wanted: Wanted) -> Iterator[list[Pick]]:
+        """Of the clips, only those of the shares are read."""
+        return ahead(self._read(batching, wanted), AHEAD)
 
-    def _read(self, batching: Batching, start: int, part: Part) -> Iterator[list[Pick]]:
-        shards = self.index.train_rows
-        kept = 2 + self.window * len(shards) // sum(map(len, shards))  # about as many as a window touches, and the next
+    def _read(self, batching: Batching, wanted: Wanted) -> Iterator[list[Pick]]:
+        shards, part = self.index.train_rows, wanted.part
+        n_rows = sum(map(len, shards))
+        check_enough(n_rows, part, "clips to train on")
+        kept = 2 + self.window * len(shards) // n_rows  # about as many as a window touches, and the next
         reader = ShardReader(self.index, kept, self.window if batching.revisits else 0)
-        planned = islice(self.planned(batching, start * part.of + part.rank), 0, None, part.of)
+        n_frames = self.index.columns["n_frames"].numpy()
+        planned = islice(self.planned(batching, wanted.start, part.of), 0, None, wanted.every)
         with closing(reader.storage), ThreadPoolExecutor(READERS) as pool:
             for batch in planned:
-                waves = pool.map(reader.wave, [place.row for place in batch])
+                share = [batch[at] for at in part.share(n_frames[[place.row for place in batch]].tolist())]
+                waves = pool.map(reader.wave, [place.row for place in share])
                 yield [
                     Pick(self._example(place.row, wave), place.first_frame)
-                    for place, wave in zip(batch, waves, strict=True)
+                    for place, wave in zip(share, waves, strict=True)
                 ]
 
-    def planned(self, batching: Batching, start: int) -> Iterator[list[Place]]:
-        """The batches of the whole from number `start` on, as rows of the index."""
+    def planned(self, batching: Batching, start: int, least: int = 1) -> Iterator[list[Place]]:
+        """The whole batches from number `start` on, as rows of the index. least: clips of a batch."""
         n_frames = self.index.columns["n_frames"].numpy()
         for epoch in count():
-            for number, rows in enumerate(self.windows(epoch)):
+            for number, rows in enumerate(self.windows(epoch, least)):
                 rng = random.Random(f"window {self.seed} {epoch} {number}")
-                batches = batching.plan(n_frames[rows].tolist(), rng)
+                batches = batching.plan(n_frames[rows].tolist(), rng, least)
                 for batch in batches[start:]:
                     yield [Place(int(rows[place.row]), place.first_frame) for place in batch]
                 start = max(0, start - len(batches))
 
-    def windows(self, epoch: int) -> list[NDArray[np.int64]]:
-        """Rows of an epoch: the shards in a random order, cut into windows."""
+    def windows(self, epoch: int, least: int = 1) -> list[NDArray[np.int64]]:
+        """Rows of an epoch: the shards in a random order, cut into windows. least: rows of one."""
         shards = self.index.train_rows
         random.Random(f"shards {self.seed} {epoch}").shuffle(shards)
         rows = np.concatenate(shards)
-        return [rows[first : first + self.window] for first in range(0, len(rows), self.window)]
+        cuts = range(0, len(rows), max(self.window, least))[1:]
+        if cuts and len(rows) - cuts[-1] < least:  # the rest
+            cuts = cuts[:-1]
+        return np.split(rows, cuts)
 
     def _example(self, row: int, wave: Tensor) -> Example:
         return Example(self.index.name(row), self.index.text_ids(row), int(self.index.columns["speaker"][row]), wave)

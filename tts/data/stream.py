@@ -1,7 +1,8 @@
 """Training batches from a stream: a corpus that is read as it is needed, window by window.
 
 A window holds examples that follow each other in the stream; it is sorted into batches, and these are shuffled. Which
-examples make up batch n depends on the seed, n, the settings of the batch and the part alone.
+examples make up batch n depends on the seed, n and the settings of the batch alone: all processes that train together
+plan the same batches, and each takes its share of every one.
 
 Shapes: T_text symbols, T_wave samples.
 """
@@ -50,6 +51,15 @@ class Pick(NamedTuple):
     first_frame: int
 
 
+class Wanted(NamedTuple):
+    """Which batches a process is to have, and what of them."""
+
+    start: int = 0  # number of the first
+    every: int = 1  # so many further is the next
+    part: Part = WHOLE  # whose share of each
+    leads: bool = True  # whether it speaks and writes for all that read the same stream
+
+
 class Batching(Protocol):
     """How a window becomes batches."""
 
@@ -61,8 +71,14 @@ class Batching(Protocol):
     def revisits(self) -> bool:
         """Whether a window's examples are picked more than once."""
 
-    def plan(self, n_frames: Sequence[int], rng: random.Random) -> list[list[Place]]:
-        """The batches of a window, of which the length of every example is given."""
+    def plan(self, n_frames: Sequence[int], rng: random.Random, least: int) -> list[list[Place]]:
+        """The batches of a window, of which the length of every example is given.
+
+        least: examples of a batch, one for each process; there are as many.
+        """
+
+    def begin(self, first_frame: int, planned: int, n_frames: int) -> int:
+        """Where a pick begins in an example of `n_frames`, for which other ones were planned."""
 
     def make(self, picks: Sequence[Pick]) -> Any:
         """A batch of what was picked for it."""
@@ -71,8 +87,8 @@ class Batching(Protocol):
 class Source(Protocol):
     """Where examples come from."""
 
-    def batches(self, batching: Batching, start: int, part: Part) -> Iterator[list[Pick]]:
-        """What makes up the batches of a part, endlessly, from number `start` on. Parts share nothing."""
+    def batches(self, batching: Batching, wanted: Wanted) -> Iterator[list[Pick]]:
+        """What makes up the shares of batches that are wanted, endlessly; together the shares are the batch."""
 
 
 class AcousticBatching:
@@ -89,9 +105,12 @@ class AcousticBatching:
     def key(self) -> str:  # noqa: D102
         return f"acoustic {self.batch_size} {self.batch_frames}"
 
-    def plan(self, n_frames: Sequence[int], rng: random.Random) -> list[list[Place]]:  # noqa: D102
-        batches = length_batches(n_frames, self.batch_size, self.batch_frames, rng)
+    def plan(self, n_frames: Sequence[int], rng: random.Random, least: int) -> list[list[Place]]:  # noqa: D102
+        batches = length_batches(n_frames, self.batch_size, self.batch_frames, rng, least)
         return [[Place(index, 0) for index in batch] for batch in batches]
+
+    def begin(self, first_frame: int, planned: int, n_frames: int) -> int:  # noqa: D102
+        return first_frame
 
     def make(self, picks: Sequence[Pick]) -> AcousticBatch:  # noqa: D102
         return collate_acoustic([self._item(one.example) for one in picks], self.audio)
@@ -122,11 +141,15 @@ class VocoderBatching:
     def key(self) -> str:  # noqa: D102
         return f"vocoder {self.batch_size} {self.segments.segment_frames}"
 
-    def plan(self, n_frames: Sequence[int], rng: random.Random) -> list[list[Place]]:  # noqa: D102
+    def plan(self, n_frames: Sequence[int], rng: random.Random, least: int) -> list[list[Place]]:  # noqa: D102
         size = self.segments.segment_frames
-        drawn = SegmentBatches(n_frames, self.batch_size, size, rng.getrandbits(32))
+        drawn = SegmentBatches(n_frames, self.batch_size, size, rng.getrandbits(32), part=Part(of=least))
         n_batches = max(1, sum(n_frames) // (self.batch_size * size))
         return [[Place(*place) for place in drawn.batch(number)] for number in range(n_batches)]
+
+    def begin(self, first_frame: int, planned: int, n_frames: int) -> int:  # noqa: D102
+        size = self.segments.segment_frames
+        return first_frame * max(0, n_frames - size) // max(1, planned - size)
 
     def make(self, picks: Sequence[Pick]) -> VocoderBatch:  # noqa: D102
         return self.segments.collate([self.segments.cut(self._sound(one.example), one.first_frame) for one in picks])
@@ -138,7 +161,7 @@ class VocoderBatching:
 
 
 class StreamDataset(IterableDataset[Any]):
-    """The batches of a part from number `start` on; processes that load share them out."""
+    """A part's shares of the batches from number `start` on; processes that load make them in turn."""
 
     def __init__(self, source: Source, batching: Batching, start: int, part: Part):
         self.source = source
@@ -149,21 +172,23 @@ class StreamDataset(IterableDataset[Any]):
     def __iter__(self) -> Iterator[Any]:
         info = get_worker_info()
         if info is None:
-            yield from ahead(self._made(self.start, self.part), AHEAD)
+            yield from ahead(self._made(Wanted(self.start, 1, self.part, self.part.rank == 0)), AHEAD)
             return
         # The loader asks its processes in turn, beginning with the first: that one has the batch `start`.
-        turn, n_turns = (self.start + info.id) % info.num_workers, info.num_workers
-        part = Part(turn * self.part.of + self.part.rank, n_turns * self.part.of)
-        yield from self._made(-(-(self.start - turn) // n_turns), part)
+        leads = self.part.rank == info.id == 0
+        yield from self._made(Wanted(self.start + info.id, info.num_workers, self.part, leads))
 
-    def _made(self, start: int, part: Part) -> Iterator[Any]:
-        return (self.batching.make(picks) for picks in self.source.batches(self.batching, start, part))
+    def _made(self, wanted: Wanted) -> Iterator[Any]:
+        return (self.batching.make(picks) for picks in self.source.batches(self.batching, wanted))
 
 
 def stream_loader(
     source: Source, batching: Batching, workers: int, start: int = 0, part: Part = WHOLE
 ) -> "DataLoader[Any]":
-    """Yields batches endlessly, beginning with number `start`; in a thread, or in `workers` processes."""
+    """Yields batches endlessly, beginning with number `start`; in a thread, or in `workers` processes.
+
+    part: whose shares of the batches these are.
+    """
     return DataLoader(
         StreamDataset(source, batching, start, part),
         batch_size=None,

@@ -30,7 +30,6 @@ from tts.data.manifest import (
     save_prepared,
     sentence_of,
 )
-from tts.data.part import WHOLE
 from tts.data.prepare import data_folder
 from tts.data.report import Found, LeftOut, build_report, write_report
 from tts.data.row_source import Cleaner, Rows, RowSource, task_for
@@ -188,7 +187,7 @@ class StreamedRows:
         found = Found(0, [])
         names: set[str] = set()
         source = RowSource(self.rows, self.cleaner, (), frozenset(), self.recipe.seed, folder)
-        stored = (row for file in source.order(0, WHOLE) for row in self.rows.rows(file, 0))
+        stored = (row for file in source.order(0) for row in self.rows.rows(file, 0))
         with progress_bar(wanted, "read the first rows", " rows") as bar:
             for number, row in enumerate(stored):
                 if len(kept) == wanted or number == 2 * wanted:

@@ -4,11 +4,10 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import lightning.pytorch as pl
 import torch
@@ -30,7 +29,7 @@ from tts.errors import CheckpointError, ConfigError
 from tts.evaluation.quick import Listener, why_deaf
 from tts.interfaces import Vocoder
 from tts.layers import MaskedBatchNorm1d
-from tts.settings import AcousticStage, Recipe, StageConfig, VocoderStage
+from tts.settings import Recipe, StageConfig, VocoderStage
 from tts.speakers import list_speakers
 from tts.synthesis import Synthesizer
 from tts.text.frontend import Frontend
@@ -44,9 +43,6 @@ from tts.training.warm_start import take_over
 from tts.vocoder import griffin_lim
 
 HELD_OUT_BATCHES = 4  # of segments, fixed, on which a vocoder is validated
-
-
-Stage = TypeVar("Stage", AcousticStage, VocoderStage)
 
 
 class Outcome(NamedTuple):
@@ -96,7 +92,7 @@ def fit_acoustic(
     def batches(start: int) -> object:
         part = _part()
         if source:
-            batching = AcousticBatching(recipe.audio, of_each(stage, part))
+            batching = AcousticBatching(recipe.audio, stage)
             return stream_loader(source, batching, stage.loader_workers, start, part)
         clips = prepared.split("train")
         return acoustic_loader(clips, recipe.audio, stage, recipe.seed, start, prepared.speakers, part)
@@ -152,7 +148,7 @@ def fit_vocoder(
 
     def batches(start: int) -> object:
         if source:
-            batching = VocoderBatching(recipe.audio, of_each(stage, part), model.mel_context, context)
+            batching = VocoderBatching(recipe.audio, stage, model.mel_context, context)
             return stream_loader(source, batching, stage.loader_workers, start, part)
         return _segments(recipe, model, stage, prepared.split("train"), part)(start)
 
@@ -201,16 +197,6 @@ def _segments(
 def _part() -> Part:
     """Which of the processes that train together this one is."""
     return Part(ranks.rank(), ranks.n_ranks())
-
-
-def of_each(stage: Stage, part: Part) -> Stage:
-    """The stage with the batch that each of several processes makes by itself, where a stream cannot be shared out."""
-    if part.of > stage.batch_size:
-        raise ConfigError(f"{part.of} processes cannot share batches of {stage.batch_size}; raise batch_size")
-    smaller = replace(stage, batch_size=stage.batch_size // part.of)
-    if isinstance(smaller, AcousticStage):
-        smaller.batch_frames = smaller.batch_frames // part.of
-    return smaller
 
 
 def _left_context(recipe: Recipe, model: Vocoder) -> int:

@@ -23,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from tts import ranks
 from tts.alignment import ALIGNED, health
 from tts.atomic import write_atomically, write_failure
 from tts.audio.mel import silence_value
@@ -97,6 +98,8 @@ def write_mels(
 ) -> Mels:
     """Make what is missing of the mels in `RUN/gta/mels`, and write the report of what is left out beside them.
 
+    Processes that train together make a share each, and all have the whole.
+
     Args:
         half: loaded, on the device that shall do it.
         made_from: fingerprints of the halves in use.
@@ -109,25 +112,38 @@ def write_mels(
     _check(half, prepared)
     folder = run / FOLDER / "mels"
     paths = {clip.id: folder / f"{_key(made_from['acoustic'], clip)}.safetensors" for clip in prepared.clips}
-    _sweep(folder, set(paths.values()))
-    troubles = {clip.id: _read_trouble(paths[clip.id]) for clip in prepared.clips}
+    ranks.first_does(lambda: _sweep(folder, set(paths.values())))
+    share = [clip for place, clip in enumerate(prepared.clips) if place % ranks.n_ranks() == ranks.rank()]
+    made = _make_share(share, paths, half, prepared.audio)
+    troubles = {id_: trouble for part in ranks.of_all(made) for id_, trouble in part.items()}
+    left_out = [LeftOut(clip, reason) for clip in prepared.clips if (reason := troubles[clip.id])]
+    clips = {split: [_made(clip, paths) for clip in prepared.split(split) if not troubles[clip.id]] for split in SPLITS}
+
+    def report() -> None:
+        write_text(run / FOLDER / "report.md", _report(half.path, prepared, left_out))
+        if len(left_out) > max_unaligned * len(prepared.clips) or not all(clips.values()):
+            raise CheckpointError(_not_ready(run, half, prepared, left_out))
+
+    ranks.first_does(report)
+    return Mels(made_from, clips, left_out)
+
+
+def _make_share(
+    clips: Sequence[Clip], paths: dict[str, Path], half: Half[AcousticModel], audio: AudioConfig
+) -> dict[str, str]:
+    """Make what is missing of some clips' mels. Returns what is wrong with each, by its id."""
+    troubles = {clip.id: _read_trouble(paths[clip.id]) for clip in clips}
+    missing = [clip for clip in clips if troubles[clip.id] is None]
     lost = half.facts.get("lost_variance", {})  # what synthesis gives back, the vocoder must know
-    missing = [clip for clip in prepared.clips if troubles[clip.id] is None]
-    done = len(prepared.clips) - len(missing)
-    with progress_bar(len(prepared.clips), "teacher-forced mels", " clips", done=done, shown=bool(missing)) as bar:
+    done, shown = len(clips) - len(missing), bool(missing) and ranks.rank() == 0
+    with progress_bar(len(clips), "teacher-forced mels", " clips", done=done, shown=shown) as bar:
         for clip in missing:
-            made = make_mel(half.model, clip, prepared.audio, half.speakers)
-            mel = give_back(made.mel, of_speaker(lost, clip.speaker), silence_value(prepared.audio))
+            made = make_mel(half.model, clip, audio, half.speakers)
+            mel = give_back(made.mel, of_speaker(lost, clip.speaker), silence_value(audio))
             _write(paths[clip.id], made._replace(mel=mel))
             troubles[clip.id] = made.trouble
             bar.update()
-    left_out = [LeftOut(clip, reason) for clip in prepared.clips if (reason := troubles[clip.id])]
-    write_text(run / FOLDER / "report.md", _report(half.path, prepared, left_out))
-    clips = {split: [_made(clip, paths) for clip in prepared.split(split) if not troubles[clip.id]] for split in SPLITS}
-    mels = Mels(made_from, clips, left_out)
-    if len(left_out) > max_unaligned * len(prepared.clips) or not all(clips.values()):
-        raise CheckpointError(_not_ready(run, half, prepared, left_out))
-    return mels
+    return {id_: trouble or "" for id_, trouble in troubles.items()}
 
 
 @torch.no_grad()

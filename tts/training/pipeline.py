@@ -171,12 +171,9 @@ def _tune(plan: Plan, prepared: Prepared, say: Say) -> bool:
         say(f"gta: the {' and the '.join(changed)} half has changed since it was begun, so it begins anew")
 
     def fit() -> Outcome:
-        mels = ranks.first_does(lambda: _mels(recipe, run, halves["acoustic"], made_from, prepared, say))
-        if (
-            changed or state is None
-        ) and ranks.rank() == 0:  # not before there are mels: until then the voice speaks as it did
-            for name in ("last.ckpt", "last.safetensors", "best.safetensors"):
-                (run / FOLDER / name).unlink(missing_ok=True)
+        mels = _mels(recipe, run, halves["acoustic"], made_from, prepared, say)
+        if changed or state is None:  # not before there are mels: until then the voice speaks as it did
+            ranks.first_does(lambda: _forget(run / FOLDER))
         return fit_gta(recipe, run, prepared, halves["vocoder"], mels)
 
     if not _train(plan, "gta", say, fit, anew=bool(changed)):
@@ -188,6 +185,12 @@ def _tune(plan: Plan, prepared: Prepared, say: Say) -> bool:
     else:
         say(f"gta: {before}, and no better now; {halves['vocoder']} goes on speaking")
     return True
+
+
+def _forget(folder: Path) -> None:
+    """Remove what was trained in a folder."""
+    for name in ("last.ckpt", "last.safetensors", "best.safetensors"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _mels(recipe: Recipe, run: Path, acoustic: Path, made_from: dict[Kind, str], prepared: Prepared, say: Say) -> Mels:
