@@ -355,7 +355,7 @@ def test_filters_are_those_printed_in_the_standard():
     assert highpass.a == pytest.approx((1.0, -1.99004745483398, 0.99007225036621))
 
 
-def test_weighting_in_the_frequency_domain_is_the_recursive_filter():
+def test_weighting_block_by_block_is_the_recursive_filter():
     wave = speech_like(1.9).double()
     expected = wave.numpy()
     for b, a in (shelf_filter(22050), highpass_filter(22050)):

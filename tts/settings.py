@@ -6,7 +6,7 @@ here is what belongs to no single component. No torch here: recipes can be liste
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from tts.errors import ConfigError
@@ -79,7 +79,7 @@ class AudioConfig:
     @property
     def fingerprint(self) -> str:
         """Twelve hex digits that change when any field does."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+        return hashlib.sha256(json.dumps(vars(self), sort_keys=True).encode()).hexdigest()[:12]
 
     def difference(self, other: "AudioConfig") -> str:
         """The fields that differ, as `hop_length 256 != 200, ...`; empty when the contracts are the same."""

@@ -12,12 +12,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tts.audio.denoise import NOISY, missing, reduce_noise
-from tts.audio.loudness import change_loudness, loudness
+from tts.audio.loudness import change_loudness, loudness, peak_of
 from tts.audio.silence import Capped, Cut, cap_pauses, noise_floor, trim_silence
 from tts.errors import ConfigError
 from tts.settings import DataConfig
 
 ROLL_OFF = 8  # power with which the high-pass falls: as a Butterworth filter of fourth order, there and back
+FULL_SCALE = 0.999  # of samples that count as clipped
 RING = 0.5  # seconds of silence in which the high-pass may ring at the ends
 
 
@@ -87,7 +88,7 @@ def clean(wave: Tensor, sample_rate: int, target_lufs: float, cleaning: Cleaning
         spoken, cuts = cap_pauses(spoken, sample_rate, cleaning.trim_db, cleaning.max_pause)
     measured = loudness(spoken, sample_rate)
     levelled = change_loudness(spoken, measured, target_lufs, cleaning.true_peak)
-    gain = 20 * math.log10(float(levelled.abs().max()) / float(spoken.abs().max()))
+    gain = 20 * math.log10(peak_of(levelled) / peak_of(spoken))
     rumble = _share_db(wave - passed, wave) if cleaning.high_pass else -math.inf
     held_back = max(0.0, target_lufs - measured - gain)
     return Cleaned(levelled, trimmed.start_sample, cuts, measured, floor, fallen, rumble, held_back)
@@ -106,7 +107,7 @@ def high_pass(wave: Tensor, sample_rate: int, cutoff: float) -> Tensor:
 
 def clipping_share(wave: Tensor) -> float:
     """Share of samples that stand at full scale. Measure before resampling, which moves them off it."""
-    return int(torch.count_nonzero(wave.abs() >= 0.999)) / len(wave)
+    return int(torch.count_nonzero(wave.abs() >= FULL_SCALE)) / len(wave) if peak_of(wave) >= FULL_SCALE else 0.0
 
 
 def _share_db(part: Tensor, whole: Tensor) -> float:

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import soundfile
 import torch
 from torch import Tensor
 
 from tts.atomic import write_atomically, write_failure
 from tts.audio.backend import load_torchaudio
+from tts.audio.loudness import peak_of
 from tts.errors import AudioError
 
 WRITABLE = {".wav": "WAV", ".flac": "FLAC"}  # suffix -> libsndfile's name of the format
@@ -105,7 +105,7 @@ def _decode(
     if len(samples) < len(part):
         decoded = part.start + len(samples)
         raise AudioError(f"{name} is cut off: {decoded} of {promised} samples decode; copy it again")
-    if not np.isfinite(samples).all():
+    if not math.isfinite(peak_of(torch.from_numpy(samples))):
         raise AudioError(f"{name} holds samples that are not numbers (NaN or infinite); export it again")
     return Recording(
         _within_full_scale(torch.from_numpy(samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0])),
@@ -163,7 +163,7 @@ def write_wave(path: Path, wave: Tensor, sample_rate: int) -> None:
 
 def to_int16(wave: Tensor) -> Tensor:
     """Floats in [-1, 1] -> int16, the inverse of `from_int16`."""
-    return (wave.detach() * 32768).round().clamp(-32768, 32767).to(torch.int16)
+    return (wave.detach() * 32768).round_().clamp_(-32768, 32767).to(torch.int16)
 
 
 def from_int16(wave: Tensor) -> Tensor:
@@ -185,7 +185,8 @@ def _part(name: str, file: soundfile.SoundFile, start: float, end: float) -> ran
 
 def _within_full_scale(wave: Tensor) -> Tensor:
     """Scale down what exceeds full scale: float files, and the overshoot of lossy codecs and of resampling."""
-    return wave / wave.abs().max().clamp_min(1.0)
+    peak = peak_of(wave)
+    return wave / peak if peak > 1 else wave
 
 
 def _check_complete(name: str, head: bytes, size: int) -> None:

@@ -17,8 +17,7 @@ PEAK_LIMIT = 0.99  # of samples
 BLOCK = 0.4  # seconds of a loudness block; successive ones overlap by 3/4
 ABSOLUTE_GATE = -70.0  # LUFS
 RELATIVE_GATE = -10.0  # LU
-FILTER_BLOCK = 1 << 14  # samples that are filtered at once: what fits a core's cache is three times as fast
-MEMORY = 0.2  # seconds after which the filters have forgotten a sample to the last bit of a double
+FILTER_BLOCK = 64  # samples that are filtered at once, by a matrix
 OVERSAMPLING = 4
 REACH = 16  # samples to either side that tell what lies between two
 
@@ -28,6 +27,15 @@ class Biquad(NamedTuple):
 
     b: tuple[float, float, float]
     a: tuple[float, float, float]
+
+
+class BlockFilter(NamedTuple):
+    """A recursive filter that goes on by a block of samples; its state is S numbers. All float64."""
+
+    within: Tensor  # (block, block), what each sample of a block adds to each that comes out
+    left: Tensor  # (block, S), what it adds to the state after the block
+    heard: Tensor  # (S, block), what the state before the block adds to each sample that comes out
+    decay: Tensor  # (S, S), and to the state after it
 
 
 def normalize_loudness(wave: Tensor, sample_rate: int, target_lufs: float) -> Tensor:
@@ -48,8 +56,8 @@ def change_loudness(wave: Tensor, measured_lufs: float, target_lufs: float, true
     if math.isinf(measured_lufs):
         raise AudioError("there is nothing but silence")
     louder: Tensor = wave * 10 ** ((target_lufs - measured_lufs) / 20)
-    peak = float(louder.abs().max())
-    held = louder * min(1.0, PEAK_LIMIT / peak)
+    peak = peak_of(louder)
+    held = louder * (PEAK_LIMIT / peak) if peak > PEAK_LIMIT else louder
     limit = 10 ** (true_peak / 20)
     # What lies between samples exceeds them by a few decibels at most, so quiet clips need no closer look.
     if true_peak < 0 and 2 * min(peak, PEAK_LIMIT) > limit:
@@ -57,10 +65,16 @@ def change_loudness(wave: Tensor, measured_lufs: float, target_lufs: float, true
     return held
 
 
+def peak_of(wave: Tensor) -> float:
+    """The largest magnitude of a wave; NaN if it holds one."""
+    low, high = wave.aminmax()
+    return max(-float(low), float(high))
+
+
 def true_peak_of(wave: Tensor) -> float:
     """The largest magnitude of (T_wave,) between and at its samples, seen at four times the rate."""
     padded = F.pad(wave.float(), (REACH, REACH))[None, None]
-    return max(float(F.conv1d(padded, _between(wave.device)).abs().max()), float(wave.abs().max()))
+    return max(float(F.conv1d(padded, _between(wave.device)).abs().max()), peak_of(wave))
 
 
 @lru_cache(maxsize=2)
@@ -84,7 +98,7 @@ def loudness(wave: Tensor, sample_rate: int) -> float:
     block, step = round(BLOCK * sample_rate), round(BLOCK * sample_rate / 4)
     if len(weighted) < block:
         return _lufs(weighted.square().mean())
-    energy = weighted.square().unfold(0, block, step).mean(dim=1)  # (n_blocks,)
+    energy = weighted.square_().unfold(0, block, step).mean(dim=1)  # (n_blocks,)
     audible = energy[energy > _energy(ABSOLUTE_GATE)]
     if len(audible) == 0:
         return _lufs(energy.mean())
@@ -93,28 +107,37 @@ def loudness(wave: Tensor, sample_rate: int) -> float:
 
 
 def k_weight(wave: Tensor, sample_rate: int) -> Tensor:
-    """(T_wave,) float64 through the two filters of BS.1770, applied in the frequency domain, block by block.
-
-    Exact but for rounding: every block is preceded by as many samples as the filters remember.
-    """
-    memory = round(MEMORY * sample_rate)
-    block = FILTER_BLOCK * max(1, sample_rate // 48000)
-    step = block - memory
-    n_blocks = max(1, -(-len(wave) // step))
-    padded = F.pad(wave, (memory, n_blocks * step - len(wave)))
-    blocks = torch.fft.rfft(padded.unfold(0, block, step))  # (N, block // 2 + 1)
-    weighted: Tensor = torch.fft.irfft(blocks * _k_response(block, sample_rate), block)[:, memory:]
-    return weighted.reshape(-1)[: len(wave)]
+    """(T_wave,) float64 through the two filters of BS.1770."""
+    kernel = _k_kernel(sample_rate)
+    blocks = F.pad(wave, (0, -len(wave) % FILTER_BLOCK)).view(-1, FILTER_BLOCK)  # (N, block)
+    state = blocks @ kernel.left  # (N, S) after each block, as if there were none before
+    decay, reach = kernel.decay, 1
+    while reach < len(state):  # it knows of the last `reach` blocks, then of twice as many
+        state = torch.cat([state[:reach], torch.addmm(state[reach:], state[:-reach], decay)])
+        decay, reach = decay @ decay, 2 * reach
+    before = F.pad(state[:-1], (0, 0, 1, 0))
+    weighted = (blocks @ kernel.within).addmm_(before, kernel.heard)
+    return weighted.view(-1)[: len(wave)]
 
 
 @lru_cache(maxsize=8)
-def _k_response(size: int, sample_rate: int) -> Tensor:
-    """(size // 2 + 1,) complex128, what both filters do to each frequency; most clips share a size."""
-    delay = torch.exp(-2j * math.pi * torch.arange(size // 2 + 1, dtype=torch.float64) / size)  # z ** -1
-    response = torch.ones_like(delay)
-    for (b0, b1, b2), (a0, a1, a2) in (shelf_filter(sample_rate), highpass_filter(sample_rate)):
-        response = response * (b0 + b1 * delay + b2 * delay**2) / (a0 + a1 * delay + a2 * delay**2)
-    return response
+def _k_kernel(sample_rate: int) -> BlockFilter:
+    """Both filters, one after the other; what they do to a block is tried on every sample and every state alone."""
+    n_states = 4
+    shelf, highpass = shelf_filter(sample_rate), highpass_filter(sample_rate)
+    tried = torch.eye(n_states + FILTER_BLOCK, dtype=torch.float64)
+    s1, s2, s3, s4 = tried[:n_states]
+    outputs = []
+    for sample in tried[n_states:]:
+        between = shelf.b[0] * sample + s1
+        s1 = shelf.b[1] * sample - shelf.a[1] * between + s2
+        s2 = shelf.b[2] * sample - shelf.a[2] * between
+        output = highpass.b[0] * between + s3
+        s3 = highpass.b[1] * between - highpass.a[1] * output + s4
+        s4 = highpass.b[2] * between - highpass.a[2] * output
+        outputs.append(output)
+    output, state = torch.stack(outputs, dim=1), torch.stack([s1, s2, s3, s4], dim=1)
+    return BlockFilter(output[n_states:], state[n_states:], output[:n_states], state[:n_states])
 
 
 def shelf_filter(sample_rate: int) -> Biquad:

@@ -35,7 +35,7 @@ def mel_spectrogram(wave: Tensor, audio: AudioConfig) -> Tensor:
     with torch.autocast(wave.device.type, enabled=False):
         spectrogram = _spectrogram(_padded(wave.float(), audio), audio)  # (B, n_heard, n_frames)
         mel = mel_filters(audio)[: spectrogram.shape[1]].to(wave.device).T @ spectrogram
-        return mel.clamp_min(audio.log_floor).log()
+        return mel.clamp_min_(audio.log_floor).log_()
 
 
 def silence_value(audio: AudioConfig) -> float:
@@ -89,7 +89,9 @@ def _padded(wave: Tensor, audio: AudioConfig) -> Tensor:
     reach = (audio.n_fft - audio.hop_length) // 2
     # A wave too short to be reflected that far is followed by silence instead.
     longer = max(whole, reach + 1)
-    padded = F.pad(F.pad(wave, (0, longer - wave.shape[1])), (reach, reach), mode=audio.padding)
+    padded = F.pad(wave, (reach, longer - wave.shape[1] + reach))
+    padded[:, :reach] = padded[:, reach + 1 : 2 * reach + 1].flip(1)
+    padded[:, -reach:] = padded[:, -2 * reach - 1 : -reach - 1].flip(1)
     return padded[:, : whole + 2 * reach]
 
 
@@ -109,5 +111,5 @@ def _spectrogram(padded: Tensor, audio: AudioConfig) -> Tensor:
     )
     heard = stft[:, : int(audio.f_max * audio.n_fft / audio.sample_rate) + 1]
     # As abs() ** power but for rounding, and twice as fast.
-    energy = torch.addcmul(heard.real.square(), heard.imag, heard.imag)
-    return energy.clamp_min(SMALLEST_ENERGY) ** (audio.power / 2)
+    energy = heard.real.square().addcmul_(heard.imag, heard.imag)
+    return energy.clamp_min_(SMALLEST_ENERGY).pow_(audio.power / 2)

@@ -107,7 +107,7 @@ def window_levels(wave: Tensor, sample_rate: int) -> Tensor:
         raise AudioError("there are no samples")
     window, step = _window(sample_rate), _step(sample_rate)
     padded = torch.nn.functional.pad(wave, (0, max(0, window - len(wave)) + step))
-    rms: Tensor = padded.unfold(0, window, step).square().mean(dim=1).sqrt()
+    rms: Tensor = padded.square_().unfold(0, window, step).mean(dim=1).sqrt()
     return rms
 
 

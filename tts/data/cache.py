@@ -17,7 +17,7 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -172,6 +172,7 @@ def clean_clip(recording: Recording, task: EntryTask) -> EntryContent:
     cleaned = clean(resample(recording, audio.sample_rate), audio.sample_rate, audio.loudness, task.cleaning)
     wave = to_int16(cleaned.wave)
     mel = mel_spectrogram(from_int16(wave), audio)
+    summed = mel.double()
     facts = EntryFacts(
         start_sample=cleaned.start_sample,
         n_samples=len(wave),
@@ -180,8 +181,8 @@ def clean_clip(recording: Recording, task: EntryTask) -> EntryContent:
         recorded_seconds=len(recording.wave) / recording.sample_rate,
         loudness=cleaned.loudness,
         clipping=clipping_share(recording.wave),
-        mel_sum=tuple(mel.double().sum(dim=1).tolist()),
-        mel_square_sum=tuple(mel.double().square().sum(dim=1).tolist()),
+        mel_sum=tuple(summed.sum(dim=1).tolist()),
+        mel_square_sum=tuple(summed.square().sum(dim=1).tolist()),
         cuts=cleaned.cuts,
         noise_floor=cleaned.noise_floor if math.isfinite(cleaned.noise_floor) else None,
         noise_reduced=cleaned.noise_reduced,
@@ -205,7 +206,7 @@ def write_entry(task: EntryTask, made: EntryContent) -> None:
 
 def settings_of(task: EntryTask) -> dict[str, Any]:
     """How an entry is made, for people to read: the mel contract's and all that cleaning does."""
-    return {"mel": task.audio.fingerprint, "sample_rate": task.audio.sample_rate, **asdict(task.cleaning)}
+    return {"mel": task.audio.fingerprint, "sample_rate": task.audio.sample_rate, **vars(task.cleaning)}
 
 
 def read_facts(entry: Path) -> EntryFacts | None:
