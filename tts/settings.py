@@ -294,12 +294,17 @@ class TrainerConfig:
     num_nodes: int = 1  # machines
     strategy: Literal["auto", "ddp"] = "auto"  # auto: ddp (data parallel) where there is more than one process
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"  # auto: bf16 on a GPU that has it, fp32 on a CPU
+    # Where the mels of a batch are made. loader: read from the cache, those of streams made where data is loaded.
+    # device: of the wave, on the device that trains; to load is then to decode, and no more.
+    mels: Literal["loader", "device"] = "loader"
     acoustic: AcousticStage = field(default_factory=AcousticStage)
     vocoder: VocoderStage = field(default_factory=VocoderStage)
     gta: TuningStage = field(default_factory=TuningStage)
 
     def __post_init__(self) -> None:
         require(self.devices >= 1 and self.num_nodes >= 1, "trainer.devices and trainer.num_nodes are at least 1")
+        in_pieces = self.acoustic.join or self.acoustic.cut
+        require(self.mels == "loader" or not in_pieces, "join and cut work on mels; take trainer.mels=loader with them")
 
 
 @dataclass

@@ -7,6 +7,8 @@ Shapes: B batch, T_wave samples, n_frames = ceil(T_wave / hop).
 
 import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
@@ -32,9 +34,21 @@ def mel_spectrogram(wave: Tensor, audio: AudioConfig) -> Tensor:
     if wave.dim() == 1:
         return mel_spectrogram(wave[None], audio)[0]
     assert wave.shape[1] > 0, "an empty wave has no mel"
-    with torch.autocast(wave.device.type, enabled=False):
-        spectrogram = _spectrogram(_padded(wave.float(), audio), audio)  # (B, n_heard, n_frames)
-        mel = mel_filters(audio)[: spectrogram.shape[1]].to(wave.device).T @ spectrogram
+    return mel_of_framed(what_frames_see(wave.float(), audio), audio)
+
+
+def mel_of_framed(framed: Tensor, audio: AudioConfig) -> Tensor:
+    """The mel of what its frames see of a wave, in full precision whatever training's is.
+
+    Args:
+        framed: (B, n_frames * hop + n_fft - hop) float, of `what_frames_see`.
+
+    Returns:
+        (B, n_mels, n_frames) float32.
+    """
+    with torch.autocast(framed.device.type, enabled=False), _full_precision():
+        spectrogram = _spectrogram(framed, audio)  # (B, n_heard, n_frames)
+        mel = mel_filters(audio)[: spectrogram.shape[1]].to(framed.device).T @ spectrogram
         return mel.clamp_min_(audio.log_floor).log_()
 
 
@@ -83,8 +97,11 @@ def _mel_filters(
     return filters
 
 
-def _padded(wave: Tensor, audio: AudioConfig) -> Tensor:
-    """(B, T_wave) -> (B, n_frames * hop + n_fft - hop): silence to a whole frame, then reflection at both ends."""
+def what_frames_see(wave: Tensor, audio: AudioConfig) -> Tensor:
+    """(B, T_wave) -> (B, n_frames * hop + n_fft - hop): silence to a whole frame, then reflection at both ends.
+
+    Frame t sees n_fft samples of it, from t * hop on. Any type of numbers.
+    """
     whole = audio.n_frames(wave.shape[1]) * audio.hop_length
     reach = (audio.n_fft - audio.hop_length) // 2
     # A wave too short to be reflected that far is followed by silence instead.
@@ -93,6 +110,20 @@ def _padded(wave: Tensor, audio: AudioConfig) -> Tensor:
     padded[:, :reach] = padded[:, reach + 1 : 2 * reach + 1].flip(1)
     padded[:, -reach:] = padded[:, -2 * reach - 1 : -reach - 1].flip(1)
     return padded[:, : whole + 2 * reach]
+
+
+@contextmanager
+def _full_precision() -> Iterator[None]:
+    """Products of matrices without TF32, which a training on a GPU may have allowed."""
+    before = torch.get_float32_matmul_precision()
+    if before == "highest":
+        yield
+        return
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _spectrogram(padded: Tensor, audio: AudioConfig) -> Tensor:

@@ -244,6 +244,12 @@ def load_mel(entry: Path, start: int = 0, end: int | None = None) -> Tensor:
     return part
 
 
+def load_samples(entry: Path) -> Tensor:
+    """(T_wave,) int16 wave of an entry."""
+    samples: Tensor = _slice(entry, "wave")[:]
+    return samples
+
+
 def load_wave(entry: Path, start: int = 0, end: int | None = None) -> Tensor:
     """(end - start,) float32 wave of an entry, or a part of it."""
     return from_int16(_slice(entry, "wave")[start:end])

@@ -137,14 +137,18 @@ class SegmentDataset(Dataset[Segment]):
 
     def cut(self, sound: Sound, first_frame: int) -> Segment:
         """The segment whose first frame that counts is the given one of a clip."""
-        hop = self.audio.hop_length
         start, end = first_frame - self.left_context_frames, first_frame + self.segment_frames
-        wave = sound.wave(max(0, start * hop), min(end * hop, sound.n_samples))
-        wave = F.pad(wave, (max(0, -start * hop), max(0, end * hop - sound.n_samples)))
+        wave = self.wave_between(sound.wave, sound.n_samples, start, end)
         start, end = start - self.mel_context, end + self.mel_context
         mel = sound.mel(max(0, start), min(end, sound.n_frames))
         mel = F.pad(mel, (max(0, -start), max(0, end - sound.n_frames)), value=silence_value(self.audio))
         return Segment(sound.id, wave, mel)
+
+    def wave_between(self, wave: Callable[[int, int], Tensor], n_samples: int, start: int, end: int) -> Tensor:
+        """((end - start) * hop,) from frame to frame of a clip, zeros outside of it. wave: as of `Sound`."""
+        hop = self.audio.hop_length
+        inside = wave(max(0, start * hop), min(end * hop, n_samples))
+        return F.pad(inside, (max(0, -start * hop), max(0, end * hop - n_samples)))
 
     def collate(self, segments: Sequence[Segment]) -> VocoderBatch:
         """Segments are of one size: nothing is padded."""

@@ -6,7 +6,8 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from tts.data.datasets import AcousticDataset, AcousticItem, Segment, SegmentDataset, VocoderClip, collate_acoustic
+from tts.data.datasets import AcousticDataset, SegmentDataset, VocoderClip, collate_acoustic
+from tts.data.late import LateSegmentDataset, WaveDataset, collate_waves
 from tts.data.loading import loading
 from tts.data.manifest import Clip, numbers
 from tts.data.part import WHOLE, Part
@@ -24,12 +25,13 @@ def acoustic_loader(
     start: int = 0,
     speakers: Sequence[str] = ONE_SPEAKER,
     part: Part = WHOLE,
-) -> "DataLoader[AcousticItem]":
+    late: bool = False,
+) -> "DataLoader[Any]":
     """Yields an `AcousticBatch` of utterances of similar length, endlessly. speakers: the table of the corpus.
 
-    part: whose shares of the batches these are.
+    part: whose shares of the batches these are. late: a `LateBatch` instead, whose mels are still to be made.
     """
-    dataset: Dataset[AcousticItem] = AcousticDataset(clips, audio, speakers)
+    dataset: Dataset[Any] = WaveDataset(clips, audio, speakers) if late else AcousticDataset(clips, audio, speakers)
     lengths = numbers(clips, "n_frames").tolist()
     batches: Sampler[Any] = LengthBatches(lengths, stage.batch_size, stage.batch_frames, seed, start, part)
     if stage.join or stage.cut:
@@ -37,7 +39,7 @@ def acoustic_loader(
     return DataLoader(
         dataset,
         batch_sampler=batches,
-        collate_fn=partial(collate_acoustic, audio=audio),
+        collate_fn=partial(collate_waves if late else collate_acoustic, audio=audio),
         **loading(stage.loader_workers),
     )
 
@@ -51,15 +53,17 @@ def vocoder_loader(
     seed: int,
     start: int = 0,
     part: Part = WHOLE,
-) -> "DataLoader[Segment]":
-    """Yields a `VocoderBatch` of random segments, endlessly. part: whose shares of the batches these are."""
-    dataset = SegmentDataset(
+    late: bool = False,
+) -> "DataLoader[Any]":
+    """Yields a `VocoderBatch` of random segments, endlessly. part, late: as of `acoustic_loader`."""
+    segments = SegmentDataset(
         clips,
         audio,
         segment_frames=stage.segment_frames,
         mel_context=mel_context,
         left_context_frames=left_context_frames,
     )
+    dataset: Any = LateSegmentDataset(segments) if late else segments
     n_frames = numbers(clips, "n_frames").tolist()
     return DataLoader(
         dataset,

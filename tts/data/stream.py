@@ -20,6 +20,7 @@ from tts.audio.mel import mel_spectrogram
 from tts.batch import AcousticBatch, VocoderBatch
 from tts.data.ahead import ahead
 from tts.data.datasets import AcousticItem, SegmentDataset, Sound, collate_acoustic
+from tts.data.late import LateBatch, LateSegmentDataset, WaveItem, collate_waves
 from tts.data.loading import loading
 from tts.data.part import WHOLE, Part
 from tts.data.sampler import SegmentBatches, length_batches
@@ -96,8 +97,10 @@ class AcousticBatching:
 
     revisits = False
 
-    def __init__(self, audio: AudioConfig, stage: AcousticStage):
+    def __init__(self, audio: AudioConfig, stage: AcousticStage, late: bool = False):
+        """late: batches are `LateBatch`es, whose mels are still to be made."""
         self.audio = audio
+        self.late = late
         self.batch_size = stage.batch_size
         self.batch_frames = stage.batch_frames
 
@@ -112,8 +115,14 @@ class AcousticBatching:
     def begin(self, first_frame: int, planned: int, n_frames: int) -> int:  # noqa: D102
         return first_frame
 
-    def make(self, picks: Sequence[Pick]) -> AcousticBatch:  # noqa: D102
+    def make(self, picks: Sequence[Pick]) -> AcousticBatch | LateBatch:  # noqa: D102
+        if self.late:
+            return collate_waves([self._wave_item(one.example) for one in picks], self.audio)
         return collate_acoustic([self._item(one.example) for one in picks], self.audio)
+
+    def _wave_item(self, example: Example) -> WaveItem:
+        unknown = torch.full((self.audio.n_frames(len(example.wave)),), torch.nan)
+        return WaveItem(example.id, example.text_ids, example.wave, example.speaker_id, unknown)
 
     def _item(self, example: Example) -> AcousticItem:
         mel = mel_spectrogram(from_int16(example.wave), self.audio)
@@ -126,7 +135,10 @@ class VocoderBatching:
 
     revisits = True
 
-    def __init__(self, audio: AudioConfig, stage: VocoderStage, mel_context: int, left_context_frames: int):
+    def __init__(
+        self, audio: AudioConfig, stage: VocoderStage, mel_context: int, left_context_frames: int, late: bool = False
+    ):
+        """late: as of `AcousticBatching`."""
         self.audio = audio
         self.batch_size = stage.batch_size
         self.segments = SegmentDataset(
@@ -136,6 +148,7 @@ class VocoderBatching:
             mel_context=mel_context,
             left_context_frames=left_context_frames,
         )
+        self.late_segments = LateSegmentDataset(self.segments) if late else None
 
     @property
     def key(self) -> str:  # noqa: D102
@@ -151,7 +164,9 @@ class VocoderBatching:
         size = self.segments.segment_frames
         return first_frame * max(0, n_frames - size) // max(1, planned - size)
 
-    def make(self, picks: Sequence[Pick]) -> VocoderBatch:  # noqa: D102
+    def make(self, picks: Sequence[Pick]) -> VocoderBatch | LateBatch:  # noqa: D102
+        if (late := self.late_segments) is not None:
+            return late.collate([late.cut(one.example.id, one.example.wave, one.first_frame) for one in picks])
         return self.segments.collate([self.segments.cut(self._sound(one.example), one.first_frame) for one in picks])
 
     def _sound(self, example: Example) -> Sound:

@@ -19,7 +19,8 @@ from tts import ranks
 from tts.batch import AcousticBatch, VocoderBatch
 from tts.checkpoint import Stored, build_acoustic, build_vocoder, find_half, load_vocoder, read_speakers
 from tts.config import differences
-from tts.data.datasets import AcousticDataset, Segment, VocoderClip, collate_acoustic
+from tts.data.datasets import AcousticDataset, VocoderClip, collate_acoustic
+from tts.data.late import LateBatch
 from tts.data.loaders import acoustic_loader, vocoder_loader
 from tts.data.manifest import Prepared, numbers
 from tts.data.part import WHOLE, Part
@@ -29,7 +30,7 @@ from tts.errors import CheckpointError, ConfigError
 from tts.evaluation.quick import Listener, why_deaf
 from tts.interfaces import Vocoder
 from tts.layers import MaskedBatchNorm1d
-from tts.settings import Recipe, StageConfig, VocoderStage
+from tts.settings import AudioConfig, Recipe, StageConfig, VocoderStage
 from tts.speakers import list_speakers
 from tts.synthesis import Synthesizer
 from tts.text.frontend import Frontend
@@ -89,13 +90,15 @@ def fit_acoustic(
     listener = _listener(recipe, prepared) if ranks.rank() == 0 else None  # which alone validates
     task = AcousticTask(model, stage, prepared, synthesizer, held_out, clips, listener)
 
+    late = recipe.trainer.mels == "device"
+
     def batches(start: int) -> object:
         part = _part()
         if source:
-            batching = AcousticBatching(recipe.audio, stage)
+            batching = AcousticBatching(recipe.audio, stage, late)
             return stream_loader(source, batching, stage.loader_workers, start, part)
         clips = prepared.split("train")
-        return acoustic_loader(clips, recipe.audio, stage, recipe.seed, start, prepared.speakers, part)
+        return acoustic_loader(clips, recipe.audio, stage, recipe.seed, start, prepared.speakers, part, late)
 
     return _fit(recipe, run, task, batches, prepared, frontend.symbols)
 
@@ -145,12 +148,13 @@ def fit_vocoder(
     part = _part()
     task = _vocoder_task(recipe, model, stage, prepared.split("held_out"), "vocoder")
     context = _left_context(recipe, model)
+    late = recipe.trainer.mels == "device"
 
     def batches(start: int) -> object:
         if source:
-            batching = VocoderBatching(recipe.audio, stage, model.mel_context, context)
+            batching = VocoderBatching(recipe.audio, stage, model.mel_context, context, late)
             return stream_loader(source, batching, stage.loader_workers, start, part)
-        return _segments(recipe, model, stage, prepared.split("train"), part)(start)
+        return _segments(recipe, model, stage, prepared.split("train"), part, late)(start)
 
     return _fit(recipe, run, task, batches, prepared, ())
 
@@ -187,11 +191,18 @@ def _vocoder_task(
 
 
 def _segments(
-    recipe: Recipe, model: Vocoder, stage: VocoderStage, clips: Sequence[VocoderClip], part: Part = WHOLE
-) -> Callable[[int], "DataLoader[Segment]"]:
+    recipe: Recipe,
+    model: Vocoder,
+    stage: VocoderStage,
+    clips: Sequence[VocoderClip],
+    part: Part = WHOLE,
+    late: bool = False,
+) -> Callable[[int], "DataLoader[Any]"]:
     """From batch n on: batches of segments with as much left context as the model can see."""
     context = _left_context(recipe, model)
-    return partial(vocoder_loader, clips, recipe.audio, stage, model.mel_context, context, recipe.seed, part=part)
+    return partial(
+        vocoder_loader, clips, recipe.audio, stage, model.mel_context, context, recipe.seed, part=part, late=late
+    )
 
 
 def _part() -> Part:
@@ -207,9 +218,10 @@ def _left_context(recipe: Recipe, model: Vocoder) -> int:
 class _Data(pl.LightningDataModule):
     """Asks for the training batches when the task knows, after a resume, how many it has seen."""
 
-    def __init__(self, task: Task, batches: Callable[[int], object]):
+    def __init__(self, task: Task, batches: Callable[[int], object], audio: AudioConfig):
         super().__init__()
         self.task = task
+        self.audio = audio
         self.batches = batches
 
     def train_dataloader(self) -> object:
@@ -219,7 +231,10 @@ class _Data(pl.LightningDataModule):
         return OneBatch()
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        return batch.to(device) if isinstance(batch, AcousticBatch | VocoderBatch) else batch
+        return batch.to(device) if isinstance(batch, AcousticBatch | VocoderBatch | LateBatch) else batch
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        return batch.complete(self.audio) if isinstance(batch, LateBatch) else batch
 
 
 def _fit(
@@ -261,7 +276,7 @@ def _fit(
     )
     resume = None if read_training_state(state) is None else state
     try:
-        trainer.fit(task, datamodule=_Data(task, batches), ckpt_path=resume, weights_only=True)
+        trainer.fit(task, datamodule=_Data(task, batches, recipe.audio), ckpt_path=resume, weights_only=True)
     except SystemExit:  # Lightning's answer to a second Ctrl-C
         return Outcome(keeper.saved_step, True, task.bad_steps)
     return Outcome(trainer.global_step, keeper.interrupted, task.bad_steps)
