@@ -4,6 +4,7 @@ What listens to speech with it, to recognise words or to align them, loads it an
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +22,30 @@ def model_path(name: str = "") -> Path:
     import pocketsphinx
 
     return Path(pocketsphinx.get_model_path("en-us")) / (name or "en-us")
+
+
+def open_sphinx(dictionary: Path, language_model: Path | None = None, **search: Any) -> Any:
+    """A recogniser, or without a language model an aligner. search: settings of Sphinx, see `pocketsphinx -h`."""
+    import pocketsphinx
+
+    return pocketsphinx.Decoder(
+        hmm=str(model_path()),
+        lm=str(language_model) if language_model else None,
+        dict=str(dictionary),
+        # Its log goes to stderr past Python, and is about its inner workings: only what ends the process is let out.
+        loglevel="FATAL",
+        **search,
+    )
+
+
+def listen(decoder: Any, samples: bytes) -> None:
+    """Have Sphinx hear a clip by itself. samples: of `samples_for_sphinx`."""
+    decoder.reinit_feat()  # forgets what it knew of the sound before
+    decoder.start_utt()
+    try:
+        decoder.process_raw(samples, full_utt=True)  # at once: the cepstral mean is that of this clip
+    finally:
+        decoder.end_utt()
 
 
 def samples_for_sphinx(wave: Tensor, sample_rate: int) -> bytes:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tts.atomic import write_atomically, write_failure
-from tts.audio.sphinx import FRAMES_PER_SECOND, PADDING, model_path, samples_for_sphinx
+from tts.audio.sphinx import FRAMES_PER_SECOND, PADDING, listen, open_sphinx, samples_for_sphinx
 from tts.batch import PhoneTime
 from tts.data.cache import load_wave
 from tts.data.manifest import SUFFIX, Clip
@@ -23,7 +23,7 @@ from tts.parallel import WorkerDiedError, n_cores, unordered
 from tts.progress import progress_bar
 from tts.settings import TextConfig
 from tts.text.frontend import Frontend
-from tts.text.symbols import BOUNDARY, END, MARKS
+from tts.text.symbols import spoken_phones
 
 VERSION = 1  # of how clips are aligned; a change here aligns everything anew
 FOLDER = "alignments"  # in the cache
@@ -86,7 +86,7 @@ class Phones:
                 symbols = self._spell(word).symbols
             except TextError:
                 return ()
-        return tuple(symbol.rstrip("012") for symbol in symbols if symbol not in (BOUNDARY, END, *MARKS))
+        return spoken_phones(symbols)
 
 
 def align_task(clip: Clip, words: tuple[Word, ...], sample_rate: int, cache: Path) -> AlignTask:
@@ -189,15 +189,11 @@ class _Aligner:
     """Sphinx's aligner. Its dictionary grows by every pronunciation that is met."""
 
     def __init__(self) -> None:
-        import pocketsphinx
-
         with tempfile.TemporaryDirectory() as folder:
             # A dictionary must have a word when it is read; ours come later, named by their phones.
             dictionary = Path(folder) / "first.dict"
             dictionary.write_text("unused AA\n")
-            self._decoder = pocketsphinx.Decoder(
-                hmm=str(model_path()), dict=str(dictionary), lm=None, loglevel="FATAL", bestpath=False
-            )
+            self._decoder = open_sphinx(dictionary, bestpath=False)
         self._known: set[str] = set()
 
     def align(self, words: Sequence[Word], samples: bytes, seconds: float) -> Alignment | None:
@@ -205,11 +201,11 @@ class _Aligner:
         decoder = self._decoder
         decoder.set_align_text(" ".join(self._name(phones) for _, phones in words))
         try:
-            _listen(decoder, samples)  # finds the words and the pauses between them
+            listen(decoder, samples)  # finds the words and the pauses between them
             if decoder.hyp() is None:
                 return None
             decoder.set_alignment()
-            _listen(decoder, samples)  # finds the phones within
+            listen(decoder, samples)  # finds the phones within
         except RuntimeError:  # so Sphinx says that no path through the phones is left; it must begin anew
             _aligner.cache_clear()
             return None
@@ -238,15 +234,6 @@ class _Aligner:
 def _aligner() -> _Aligner:
     """One per process."""
     return _Aligner()
-
-
-def _listen(decoder: Any, samples: bytes) -> None:
-    decoder.reinit_feat()  # forgets what it knew of the clips before
-    decoder.start_utt()
-    try:
-        decoder.process_raw(samples, full_utt=True)  # at once: the cepstral mean is that of this clip
-    finally:
-        decoder.end_utt()
 
 
 class _Place(NamedTuple):

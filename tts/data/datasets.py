@@ -6,7 +6,7 @@ Shapes: B batch, T_text symbols, T_mel frames, T_wave samples.
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,6 +21,8 @@ from tts.data.guides import reading_path
 from tts.data.manifest import Clip
 from tts.settings import AudioConfig
 from tts.speakers import ONE_SPEAKER
+
+Item = TypeVar("Item", covariant=True)
 
 
 class AcousticItem(NamedTuple):
@@ -66,7 +68,29 @@ class VocoderClip(Protocol):
     def n_frames(self) -> int: ...  # noqa: D102
 
 
-class AcousticDataset(Dataset[AcousticItem]):
+class HasWave(Protocol):
+    """What every segment has; see `Segment`."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102
+    @property
+    def wave(self) -> Tensor: ...  # noqa: D102
+
+
+class ClipItem(Protocol):
+    """What every item for the acoustic model tells beside its sound; see `AcousticItem`."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102
+    @property
+    def text_ids(self) -> Tensor: ...  # noqa: D102
+    @property
+    def speaker_id(self) -> int: ...  # noqa: D102
+    @property
+    def reading_path(self) -> Tensor: ...  # noqa: D102
+
+
+class ClipDataset(Dataset[Item]):
     """Clips by index. `speakers` is the table of the whole corpus, of which the clips may be a part."""
 
     def __init__(self, clips: Sequence[Clip], audio: AudioConfig, speakers: Sequence[str] = ONE_SPEAKER):
@@ -77,25 +101,37 @@ class AcousticDataset(Dataset[AcousticItem]):
     def __len__(self) -> int:
         return len(self.clips)
 
+    def item(self, kind: Callable[..., Item], clip: Clip, sound: Tensor) -> Item:
+        """An item of a clip, which has its sound third."""
+        path = reading_path(clip, self.audio.frame_seconds)
+        return kind(clip.id, torch.tensor(clip.ids), sound, self.speaker_ids[clip.speaker], path)
+
+
+class AcousticDataset(ClipDataset[AcousticItem]):
+    """Clips with their mels."""
+
     def __getitem__(self, index: int) -> AcousticItem:
         clip = self.clips[index]
-        mel = load_mel(clip.cache_file)
-        path = reading_path(clip, self.audio.frame_seconds)
-        return AcousticItem(clip.id, torch.tensor(clip.ids), mel, self.speaker_ids[clip.speaker], path)
+        return self.item(AcousticItem, clip, load_mel(clip.cache_file))
 
 
 def collate_acoustic(items: Sequence[AcousticItem], audio: AudioConfig) -> AcousticBatch:
     """Pad texts with 0, mels with the log floor and reading paths with NaN."""
     mels = pad_sequence([item.mel.T for item in items], batch_first=True, padding_value=silence_value(audio))
+    return collate_clips(items, mels.transpose(1, 2).contiguous(), [item.mel.shape[1] for item in items]).validate()
+
+
+def collate_clips(items: Sequence[ClipItem], mel: Tensor, mel_lengths: Sequence[int]) -> AcousticBatch:
+    """Items as a batch, with a mel that is padded already."""
     return AcousticBatch(
         ids=[item.id for item in items],
         text_ids=pad_sequence([item.text_ids for item in items], batch_first=True),
         text_lengths=torch.tensor([len(item.text_ids) for item in items]),
-        mel=mels.transpose(1, 2).contiguous(),
-        mel_lengths=torch.tensor([item.mel.shape[1] for item in items]),
+        mel=mel,
+        mel_lengths=torch.tensor(mel_lengths),
         speaker_ids=torch.tensor([item.speaker_id for item in items]),
         reading_path=pad_sequence([item.reading_path for item in items], batch_first=True, padding_value=torch.nan),
-    ).validate()
+    )
 
 
 class SegmentDataset(Dataset[Segment]):
@@ -152,9 +188,13 @@ class SegmentDataset(Dataset[Segment]):
 
     def collate(self, segments: Sequence[Segment]) -> VocoderBatch:
         """Segments are of one size: nothing is padded."""
+        return self.batch(segments, torch.stack([segment.mel for segment in segments])).validate()
+
+    def batch(self, segments: Sequence[HasWave], mel: Tensor) -> VocoderBatch:
+        """Segments as a batch, with a mel (B, n_mels, T_mel)."""
         return VocoderBatch(
             wave=torch.stack([segment.wave for segment in segments]),
-            mel=torch.stack([segment.mel for segment in segments]),
+            mel=mel,
             loss_from=self.left_context_frames * self.audio.hop_length,
             ids=[segment.id for segment in segments],
-        ).validate()
+        )

@@ -18,7 +18,15 @@ from torch import Tensor
 
 from tts.audio.files import read_recording, resample
 from tts.audio.silence import window_levels
-from tts.audio.sphinx import FRAMES_PER_SECOND, PADDING, SAMPLE_RATE, model_path, samples_for_sphinx
+from tts.audio.sphinx import (
+    FRAMES_PER_SECOND,
+    PADDING,
+    SAMPLE_RATE,
+    listen,
+    model_path,
+    open_sphinx,
+    samples_for_sphinx,
+)
 from tts.data.aligning import MIDDLE
 from tts.data.pauses import pauses, quiet_levels
 from tts.data.transcript import Transcript
@@ -82,16 +90,12 @@ def hear(extent: Extent, transcript: Transcript) -> Heard:
 
 def _recogniser(transcript: Transcript) -> Any:
     """One that expects a text."""
-    import pocketsphinx
-
     said = [(word.name, word.phones) for word in transcript.words if word.phones]
     with tempfile.TemporaryDirectory() as folder:
         model, dictionary = Path(folder) / "text.arpa", Path(folder) / "text.dict"
         write_arpa(trigrams([[name for name, _ in said]]), model)
         write_dictionary(pronunciations(said, model_path("cmudict-en-us.dict")), dictionary)
-        return pocketsphinx.Decoder(
-            hmm=str(model_path()), lm=str(model), dict=str(dictionary), loglevel="FATAL", **SEARCH
-        )
+        return open_sphinx(dictionary, model, **SEARCH)
 
 
 def _chunks(extent: Extent) -> Iterator[tuple[float, Tensor]]:
@@ -125,10 +129,7 @@ def _quietest(levels: NDArray[np.float64]) -> int:
 
 def _recognise(decoder: Any, wave: Tensor, begin: float) -> Iterator[HeardWord]:
     """The words of a chunk, without the names of silence and noise."""
-    decoder.reinit_feat()  # forgets the noise that was estimated in the chunk before
-    decoder.start_utt()
-    decoder.process_raw(samples_for_sphinx(wave, SAMPLE_RATE), full_utt=True)
-    decoder.end_utt()
+    listen(decoder, samples_for_sphinx(wave, SAMPLE_RATE))
     for segment in decoder.seg() or ():
         if segment.word[0] not in "<[+":
             start, end = (

@@ -20,12 +20,9 @@ from tts.audio.files import from_int16
 from tts.audio.mel import mel_of_framed, silence_value, what_frames_see
 from tts.batch import AcousticBatch, VocoderBatch
 from tts.data.cache import load_samples
-from tts.data.datasets import SegmentDataset
-from tts.data.guides import reading_path
-from tts.data.manifest import Clip
+from tts.data.datasets import ClipDataset, SegmentDataset, collate_clips
 from tts.layers import length_mask
 from tts.settings import AudioConfig
-from tts.speakers import ONE_SPEAKER
 
 
 @dataclass
@@ -65,38 +62,20 @@ class WaveItem(NamedTuple):
     reading_path: Tensor  # (T_mel,) as in `AcousticItem`
 
 
-class WaveDataset(Dataset[WaveItem]):
-    """Clips by index; arguments as of `AcousticDataset`."""
-
-    def __init__(self, clips: Sequence[Clip], audio: AudioConfig, speakers: Sequence[str] = ONE_SPEAKER):
-        self.clips = clips
-        self.audio = audio
-        self.speaker_ids = {name: place for place, name in enumerate(speakers)}
-
-    def __len__(self) -> int:
-        return len(self.clips)
+class WaveDataset(ClipDataset[WaveItem]):
+    """Clips with their waves."""
 
     def __getitem__(self, index: int) -> WaveItem:
         clip = self.clips[index]
-        path = reading_path(clip, self.audio.frame_seconds)
-        wave = load_samples(clip.cache_file)
-        return WaveItem(clip.id, torch.tensor(clip.ids), wave, self.speaker_ids[clip.speaker], path)
+        return self.item(WaveItem, clip, load_samples(clip.cache_file))
 
 
 def collate_waves(items: Sequence[WaveItem], audio: AudioConfig) -> LateBatch:
     """As `collate_acoustic`, the mels left for later."""
-    lengths = torch.tensor([audio.n_frames(len(item.wave)) for item in items])
-    batch = AcousticBatch(
-        ids=[item.id for item in items],
-        text_ids=pad_sequence([item.text_ids for item in items], batch_first=True),
-        text_lengths=torch.tensor([len(item.text_ids) for item in items]),
-        mel=torch.empty(len(items), audio.n_mels, 0),
-        mel_lengths=lengths,
-        speaker_ids=torch.tensor([item.speaker_id for item in items]),
-        reading_path=pad_sequence([item.reading_path for item in items], batch_first=True, padding_value=torch.nan),
-    )
+    lengths = [audio.n_frames(len(item.wave)) for item in items]
+    batch = collate_clips(items, torch.empty(len(items), audio.n_mels, 0), lengths)
     framed = pad_sequence([what_frames_see(item.wave[None], audio)[0] for item in items], batch_first=True)
-    return LateBatch(batch, framed, length_mask(lengths, int(lengths.max())))
+    return LateBatch(batch, framed, length_mask(batch.mel_lengths, max(lengths)))
 
 
 class LateSegment(NamedTuple):
@@ -141,11 +120,6 @@ class LateSegmentDataset(Dataset[LateSegment]):
 
     def collate(self, segments: Sequence[LateSegment]) -> LateBatch:
         """Segments are of one size: nothing is padded."""
-        batch = VocoderBatch(
-            wave=torch.stack([segment.wave for segment in segments]),
-            mel=torch.empty(len(segments), self.segments.audio.n_mels, 0),
-            loss_from=self.segments.left_context_frames * self.segments.audio.hop_length,
-            ids=[segment.id for segment in segments],
-        )
+        batch = self.segments.batch(segments, torch.empty(len(segments), self.segments.audio.n_mels, 0))
         framed = torch.stack([segment.framed for segment in segments])
         return LateBatch(batch, framed, torch.stack([segment.heard for segment in segments]))

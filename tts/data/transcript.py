@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from tts.text.frontend import EncodedText, Frontend
 from tts.text.split import split_text
-from tts.text.symbols import BOUNDARY, END, MARKS
+from tts.text.symbols import spoken_phones
 
 LONGEST = 1000  # characters that are read at once, of a text without marks
 Rank = Literal[0, 1, 2]  # what a cut comes after: the end of a sentence, the mark of a clause, any other word
@@ -78,7 +78,7 @@ def said_words(encoded: EncodedText) -> Iterator[SaidWord]:
     """The words of one sentence."""
     for span in encoded.words:
         symbols = encoded.symbols[span.start : span.end]
-        phones = tuple(symbol.rstrip("012") for symbol in symbols if symbol not in (BOUNDARY, END, *MARKS))
+        phones = spoken_phones(symbols)
         letters = re.sub(r"[^a-z']", "", span.word.lower()).strip("'")
         yield SaidWord(letters or "_".join(phones).lower(), phones)
 

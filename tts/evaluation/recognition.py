@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tts.audio.sphinx import model_path, samples_for_sphinx
+from tts.audio.sphinx import listen, model_path, open_sphinx, samples_for_sphinx
 from tts.evaluation.language_model import plain_words
 from tts.evaluation.measures import Finding, Measure, Part, Take, Text
 from tts.text.trigrams import pronunciations, trigrams, write_arpa, write_dictionary
@@ -69,8 +69,9 @@ class Intelligibility:
         open_too = open_for is None or bool(open_for)
         self.open_for = open_for
         self.measures: tuple[Measure, ...] = (*CLOSED, *(OPEN if open_too else ()))
-        self._closed = _decoder(folder / ARPA, folder / DICTIONARY)
-        self._open = _decoder(model_path("en-us.lm.bin"), model_path("cmudict-en-us.dict")) if open_too else None
+        self._closed = open_sphinx(folder / DICTIONARY, folder / ARPA, maxhmmpf=STATES)
+        general = model_path("cmudict-en-us.dict"), model_path("en-us.lm.bin")
+        self._open = open_sphinx(*general, maxhmmpf=STATES) if open_too else None
 
     def __call__(self, take: Take) -> Finding:
         """Listen to one take, of any length."""
@@ -85,27 +86,11 @@ class Intelligibility:
         return Finding(parts, notes)
 
 
-def _decoder(language_model: Path, dictionary: Path) -> Any:
-    import pocketsphinx
-
-    # Its log goes to the process's stderr, past Python, and is about its inner workings: only what ends it is let out.
-    return pocketsphinx.Decoder(
-        hmm=str(model_path()),
-        lm=str(language_model),
-        dict=str(dictionary),
-        maxhmmpf=STATES,
-        loglevel="FATAL",
-    )
-
-
 def _hear(decoder: Any, samples: bytes) -> tuple[str, ...]:
     """The words that were recognised."""
     if not any(samples):  # it would imagine words in digital silence
         return ()
-    decoder.reinit_feat()  # forgets the noise that was estimated in the takes before
-    decoder.start_utt()
-    decoder.process_raw(samples, full_utt=True)  # at once: the cepstral mean is that of this take
-    decoder.end_utt()
+    listen(decoder, samples)
     found = decoder.hyp()
     return tuple(word for written in found.hypstr.split() for word in plain_words(written)) if found else ()
 

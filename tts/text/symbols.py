@@ -56,6 +56,11 @@ def parse_phones(text: str, where: str) -> tuple[str, ...]:
     return phones
 
 
+def spoken_phones(symbols: Sequence[str]) -> tuple[str, ...]:
+    """The phones among symbols, without stress, as CMU Sphinx names them."""
+    return tuple(symbol.rstrip("012") for symbol in symbols if symbol not in (BOUNDARY, END, *MARKS))
+
+
 def is_vowel(phone: str) -> bool:
     """Whether an ARPAbet phone, with stress or without, is a vowel."""
     return phone.rstrip("012") in _VOWELS
