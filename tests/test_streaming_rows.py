@@ -9,8 +9,8 @@ import pytest
 import soundfile
 
 from tests.serving import serving
+from tests.streaming import PARTS, sentence, some
 from tests.test_data import AUDIO, Letters, voice
-from tests.test_streaming import PARTS, sentence, some
 from tts.audio.files import write_wave
 from tts.batch import Utterance
 from tts.corpora import huggingface
