@@ -14,8 +14,8 @@ import soundfile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
+from tests.sounds import speech_like
 from tts.atomic import write_failure
 from tts.audio import backend, companding, files
 from tts.audio.clean import clipping_share
@@ -30,16 +30,6 @@ from tts.settings import AudioConfig
 AUDIO = AudioConfig()
 SMALL = AudioConfig(sample_rate=8000, n_fft=128, win_length=128, hop_length=32, n_mels=10, f_max=4000.0)
 SPEECH = Path(__file__).parents[1].parent / "shared/data/ljspeech-350/wavs"
-
-
-def speech_like(seconds: float, sample_rate: int = 22050, seed: int = 0) -> Tensor:
-    """A gliding voice with syllables: harmonics under a slow envelope, and a little noise."""
-    rng = np.random.default_rng(seed)
-    t = np.arange(round(seconds * sample_rate)) / sample_rate
-    phase = 2 * np.pi * np.cumsum(150 + 40 * np.sin(2 * np.pi * 1.3 * t)) / sample_rate
-    voice = sum(np.sin(k * phase) / k for k in range(1, 15))
-    wave = 0.1 * voice * (0.55 + 0.45 * np.sin(2 * np.pi * 4 * t)) + 0.002 * rng.standard_normal(len(t))
-    return torch.from_numpy(wave.astype(np.float32))
 
 
 # --- the mel contract ---
@@ -142,6 +132,11 @@ def test_mel_has_a_gradient_that_is_right():
 def test_too_many_filters_are_refused():
     with pytest.raises(ConfigError, match="n_mels=200 filters are empty at n_fft=128"):
         mel_filters(replace(SMALL, n_mels=200))
+
+
+def test_filters_are_kept_on_the_cpu_whatever_the_default_device_is():
+    with torch.device("meta"):
+        assert mel_filters(replace(SMALL, n_mels=7)).device.type == "cpu"
 
 
 def test_every_field_of_the_contract_changes_its_fingerprint_and_is_named():

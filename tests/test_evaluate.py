@@ -56,6 +56,22 @@ def test_every_sentence_can_be_heard_and_seen(evaluated):
     assert report["sentences"][0]["text"] in page
 
 
+def test_copies_alone_are_kept_to_their_mels(trained, tmp_path, monkeypatch):
+    """The mel of a recording is right in every detail, the voice's own are not."""
+    from tts.synthesis import Synthesizer
+
+    asked, vocode = [], Synthesizer.vocode
+
+    def told(self, mels, **options):
+        asked.append(options.get("measured", False))
+        return vocode(self, mels, **options)
+
+    monkeypatch.setattr(Synthesizer, "vocode", told)
+    assert main(["evaluate", f"voice={trained}", f"out={tmp_path}", *FAST]) == 0
+    assert asked[:2] == [False, True]  # the voice speaks, then it copies
+    assert not any(asked[2:])
+
+
 def test_a_voice_against_itself_cannot_be_told(evaluated):
     found = json.loads((evaluated / "report.json").read_text())["against"]
     assert found["verdict"] == "cannot tell"

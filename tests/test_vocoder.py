@@ -220,7 +220,7 @@ def test_the_scaler_is_inside() -> None:
 @pytest.mark.parametrize("changes", [{}, {"lpc_order": 4}])
 def test_generation_follows_forward(output: str, changes: dict[str, object]) -> None:
     """Given its own samples and the same mel, forward predicts what generate drew from, from first to last frame."""
-    model = tiny(output, **changes)
+    model = tiny(output, refinement=0, **changes)
     _, mel = speech(model, n_rows=2, n_frames=6)
     mel = mel[:, :, :6] - 9  # quiet: nothing is clipped
     wave = model.generate(mel, torch.tensor([6, 6]), seeds=[1, 2])
@@ -237,7 +237,7 @@ def test_generation_follows_forward(output: str, changes: dict[str, object]) -> 
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_generation_of_bands_follows_its_steps(output: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is drawn at a step is heard by the next, and the bank makes the wave of it."""
-    model = tiny(output, n_bands=4)
+    model = tiny(output, n_bands=4, refinement=0)
     _, mel = speech(model, n_rows=2, n_frames=6)
     mel = mel[:, :, :6] - 9
     drawn_by_row: list[Tensor] = []

@@ -147,32 +147,36 @@ def test_storage_is_what_was_asked_for():
     assert torch.equal(speak(model, mel), floats), "a small network is not slower in float32"
 
 
-def test_rows_side_by_side_are_rows_one_by_one(monkeypatch):
-    model, mel = make(), random_mel(30, n_rows=5)
+@pytest.mark.parametrize("measured", [False, True])
+def test_rows_side_by_side_are_rows_one_by_one(measured, monkeypatch):
+    model, mel = make(refinement=2), random_mel(30, n_rows=5)
     lengths, seeds = torch.tensor([30, 7, 1, 16, 17]), [5, 6, 7, 8, 9]
+    options = {"folds": 2, "measured": measured}
     alone = []
     for cores in (1, 3):
         monkeypatch.setattr(_generation, "n_cores", lambda cores=cores: cores)
-        alone.append(model.generate(mel, lengths, seeds=seeds, folds=2))
+        alone.append(model.generate(mel, lengths, seeds=seeds, **options))
     assert torch.equal(*alone)
     for row, n in enumerate(lengths):
-        made = model.generate(mel[row : row + 1, :, :n], lengths[row : row + 1], seeds=seeds[row : row + 1], folds=2)
+        made = model.generate(mel[row : row + 1, :, :n], lengths[row : row + 1], seeds=seeds[row : row + 1], **options)
         assert torch.equal(alone[0][row, : n * AUDIO.hop_length], made[0])
 
 
 @pytest.mark.parametrize("changes", [{}, {"n_bands": 4, "pre_emphasis": 0.9}, {"output": "gaussian", "lpc_order": 6}])
 @pytest.mark.parametrize("sizes", [[1] * 25, [25], [3, 0, 20, 2], [8, 8, 9]])
-def test_a_stream_is_the_whole_in_pieces(changes, sizes):
-    model, mel = make(**changes), random_mel(25)
-    whole = speak(model, mel)[0]
-    pieces = list(model.stream(mel[0].split(sizes, dim=1), seed=3))
+@pytest.mark.parametrize("measured", [False, True])
+def test_a_stream_is_the_whole_in_pieces(changes, sizes, measured):
+    model, mel = make(refinement=2, **changes), random_mel(25)
+    whole = speak(model, mel, measured=measured)[0]
+    pieces = list(model.stream(mel[0].split(sizes, dim=1), seed=3, measured=measured))
     assert len(pieces) > 2
     assert torch.equal(torch.cat(pieces), whole)
 
 
-def test_a_stream_begins_with_the_first_frames():
-    """It asks for a block and its context, and nothing that comes later."""
-    model, mel, given_out = make(n_bands=4), random_mel(40), []
+@pytest.mark.parametrize(("refinement", "blocks"), [(0, 1), (8, 2)])
+def test_a_stream_begins_with_the_first_frames(refinement, blocks):
+    """It asks for a block and its context, one more if it is refined, and nothing that comes later."""
+    model, mel, given_out = make(n_bands=4, refinement=refinement), random_mel(40), []
 
     def frames():
         for frame in mel[0].split(1, dim=1):
@@ -180,7 +184,7 @@ def test_a_stream_begins_with_the_first_frames():
             yield frame
 
     first = next(iter(model.stream(frames(), seed=3)))
-    assert len(given_out) == _generation.BLOCK + model.mel_context
+    assert len(given_out) == blocks * _generation.BLOCK + model.mel_context
     assert len(first) >= (_generation.BLOCK - 2) * AUDIO.hop_length
 
 

@@ -206,6 +206,7 @@ class Vocoder(nn.Module, ABC):
         *,
         seeds: Sequence[int],
         folds: int = 1,
+        measured: bool = False,
         progress: Callable[[int], None] | None = None,
     ) -> Tensor:
         """mel: (B, n_mels, T_mel) contract units -> wave (B, T_mel * hop), zero after mel_lengths * hop.
@@ -216,15 +217,18 @@ class Vocoder(nn.Module, ABC):
             mel, mel_lengths: see above.
             seeds: one per row.
             folds: at most so many parts of a row may be made side by side, cut at its pauses, if that is faster.
+            measured: whether the mels are of recordings, right in every detail, and not a model's, which are right in
+                their broad shape. A vocoder that draws may keep its wave nearer to such a mel.
             progress: called with the samples generated so far per row.
         """
 
-    def stream(self, mels: Iterable[Tensor], *, seed: int) -> Iterator[Tensor]:
+    def stream(self, mels: Iterable[Tensor], *, seed: int, measured: bool = False) -> Iterator[Tensor]:
         """The wave of one row in pieces (samples,), as early as may be; together they are what `generate` gives.
 
         Args:
             mels: (n_mels, any) each, contract units, one after the other, as they come.
             seed: of the row.
+            measured: see `generate`.
         """
         mel = torch.cat(list(mels), dim=1)[None]
-        yield self.generate(mel, torch.tensor([mel.shape[2]], device=mel.device), seeds=[seed])[0]
+        yield self.generate(mel, torch.tensor([mel.shape[2]], device=mel.device), seeds=[seed], measured=measured)[0]

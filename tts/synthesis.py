@@ -190,13 +190,19 @@ class Synthesizer:
 
     @torch.inference_mode()
     def vocode(
-        self, mels: Sequence[Tensor], *, seeds: Sequence[int], folds: int = 1, progress: Progress | None = None
+        self,
+        mels: Sequence[Tensor],
+        *,
+        seeds: Sequence[int],
+        folds: int = 1,
+        measured: bool = False,
+        progress: Progress | None = None,
     ) -> list[Tensor]:
         """(n_mels, T_mel) mels in contract units -> waves of T_mel * hop samples, in batches of similar length.
 
         Args:
             mels, seeds: one seed per mel.
-            folds: see `Vocoder.generate`.
+            folds, measured: see `Vocoder.generate`.
             progress: told the share that is done.
         """
         order = sorted(range(len(mels)), key=lambda index: mels[index].shape[1])
@@ -211,6 +217,7 @@ class Synthesizer:
                 lengths.to(device_of(self.vocoder)),
                 seeds=[seeds[row] for row in rows],
                 folds=folds,
+                measured=measured,
                 progress=share_of(progress, "vocoding", first, len(rows), len(mels), longest * self.audio.hop_length),
             )
             for row, wave, n_frames in zip(rows, made, lengths.tolist(), strict=True):

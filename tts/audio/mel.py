@@ -87,8 +87,11 @@ def hann_window(audio: AudioConfig, device: torch.device) -> Tensor:
 def _mel_filters(
     n_freqs: int, f_min: float, f_max: float, n_mels: int, sample_rate: int, norm: str | None, scale: str
 ) -> Tensor:
-    """The filters by value: a config can be changed after it was seen, and so cannot be a key."""
-    with warnings.catch_warnings():
+    """The filters by value: a config can be changed after it was seen, and so cannot be a key.
+
+    On the CPU, whatever device is the default now: they are kept for later.
+    """
+    with warnings.catch_warnings(), torch.device("cpu"):
         # torchaudio warns of empty filters; mel_filters makes that an error with a way out.
         warnings.filterwarnings("ignore", message="At least one mel filterbank has all zero values")
         filters: Tensor = load_torchaudio().functional.melscale_fbanks(

@@ -174,8 +174,15 @@ def perform(
     # itself, which makes no copies the second time, must be the same to the bit.
     waves = vocode_all(jobs, voice, options.device, options.workers, f"{what} speaks")
     # True mels are what the vocoder learned first; one that was tuned knows those of the acoustic model.
-    copies_by = f"{what} copies recordings"
-    copied = vocode_all(of_recordings, voice, options.device, options.workers, copies_by, vocoder="untuned")
+    copied = vocode_all(
+        of_recordings,
+        voice,
+        options.device,
+        options.workers,
+        f"{what} copies recordings",
+        vocoder="untuned",
+        measured=True,
+    )
     names = [item.text.id for item in items]
     parts = {name: dict(zip(names, counted, strict=True)) for name, counted in tally.failure_parts(decoded).items()}
     return Performance(decoded, waves, copied, parts)

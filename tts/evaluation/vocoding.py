@@ -3,9 +3,10 @@
 Shapes: T_mel frames, T_wave samples.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -26,7 +27,14 @@ class Job(NamedTuple):
 
 
 def vocode_all(
-    jobs: Sequence[Job], voice: Path, device: str, workers: int, what: str, vocoder: str = ""
+    jobs: Sequence[Job],
+    voice: Path,
+    device: str,
+    workers: int,
+    what: str,
+    *,
+    vocoder: str = "",
+    measured: bool = False,
 ) -> dict[str, Tensor]:
     """(T_wave,) waves by the jobs' names, as `Synthesizer.vocode` makes them.
 
@@ -37,24 +45,24 @@ def vocode_all(
         workers: processes; 0 for one a core.
         what: is told on the progress bar.
         vocoder: see `Synthesizer.load`.
+        measured: see `Vocoder.generate`.
     """
     longest_first = sorted(jobs, key=lambda job: -job.mel.shape[1])
     chunks = [longest_first[first : first + CHUNK] for first in range(0, len(jobs), CHUNK)]
     n_workers = min(workers or n_cores(), len(chunks)) if device == "cpu" else 1
     waves: dict[str, Tensor] = {}
+    loaded = voice, device, vocoder, measured
     if not jobs:
         return waves
     with progress_bar(len(jobs), what, " sentences") as bar:
         if n_workers <= 1:
-            _load(voice, device, vocoder)
+            _load(*loaded)
             for chunk in chunks:
                 waves.update(_vocode(chunk))
                 bar.update(len(chunk))
             return waves
         try:
-            for chunk, made in unordered(
-                _vocode, ((chunk, chunk) for chunk in chunks), n_workers, _load, (voice, device, vocoder)
-            ):
+            for chunk, made in unordered(_vocode, ((chunk, chunk) for chunk in chunks), n_workers, _load, loaded):
                 waves.update(made)
                 bar.update(len(chunk))
         except WorkerDiedError:
@@ -62,13 +70,14 @@ def vocode_all(
     return waves
 
 
-_synthesizer: list[Any] = []  # of this process
+_vocode_mels: list[Callable[..., list[Tensor]]] = []  # of this process
 
 
-def _load(voice: Path, device: str, vocoder: str) -> None:
-    _synthesizer[:] = [Synthesizer.load(voice, vocoder=vocoder, device=device)]
+def _load(voice: Path, device: str, vocoder: str, measured: bool) -> None:
+    synthesizer = Synthesizer.load(voice, vocoder=vocoder, device=device)
+    _vocode_mels[:] = [partial(synthesizer.vocode, measured=measured)]
 
 
 def _vocode(chunk: Sequence[Job]) -> dict[str, Tensor]:
-    made = _synthesizer[0].vocode([job.mel for job in chunk], seeds=[job.seed for job in chunk])
+    made = _vocode_mels[0]([job.mel for job in chunk], seeds=[job.seed for job in chunk])
     return {job.name: wave for job, wave in zip(chunk, made, strict=True)}

@@ -1,4 +1,5 @@
-"""How a WaveNet speaks: frames in, wave out, block by block; rows side by side, a long one in folds.
+"""How a WaveNet speaks: frames in, wave out, block by block; rows side by side, a long one in folds. What it made is
+then brought nearer to its mel.
 
 All generation passes through `waves`, whose blocks begin at fixed frames and have one size. So a row has the same
 samples whether its mel arrives at once or bit by bit.
@@ -19,6 +20,8 @@ from tts.layers import length_mask
 from tts.native import Storage
 from tts.parallel import n_cores
 from tts.vocoder._engines import Engine, compiled_engines, engine_of_rows
+from tts.vocoder._refinement import Pass
+from tts.vocoder._refinement import Piece as Made
 
 if TYPE_CHECKING:
     from tts.vocoder.wavenet import WaveNet
@@ -60,8 +63,8 @@ class Finish:
         self.mel: Tensor | None = None  # (B, n_mels, T_mel) of the frames not finished
         self.past: Tensor | None = None  # (B, order) the last samples, before anything was clipped
 
-    def push(self, signal: Tensor, mel: Tensor) -> Iterator[Tensor]:
-        """The wave of what is finished now, if anything is. signal: (B, N, T); mel: (B, n_mels, T_mel)."""
+    def push(self, signal: Tensor, mel: Tensor) -> Iterator[Made]:
+        """What is finished now, if anything is. signal: (B, N, T); mel: (B, n_mels, T_mel)."""
         bands = self.model.distribution.decode(signal)
         if self.lengths is not None:
             real = length_mask((self.lengths - self.n_frames) * self.model.frame_steps, bands.shape[2])
@@ -72,13 +75,13 @@ class Finish:
         self.n_frames += mel.shape[2]
         yield from self._take(self.mel.shape[2] - self.held)
 
-    def rest(self) -> Iterator[Tensor]:
-        """The wave of what waited. Silence lies behind it."""
+    def rest(self) -> Iterator[Made]:
+        """What waited. Silence lies behind it."""
         if self.bands is not None and self.mel is not None:
             self.bands = F.pad(self.bands, (0, self.around))
             yield from self._take(self.mel.shape[2])
 
-    def _take(self, n_frames: int) -> Iterator[Tensor]:
+    def _take(self, n_frames: int) -> Iterator[Made]:
         if n_frames <= 0 or self.bands is None or self.mel is None:
             return
         model, n_steps = self.model, n_frames * self.model.frame_steps
@@ -89,8 +92,8 @@ class Finish:
             wave = model.prediction.synthesise(wave, self.mel[:, :, :n_frames], self.past)
             before = wave.new_zeros(len(wave), model.prediction.order) if self.past is None else self.past
             self.past = torch.cat([before, wave], dim=1)[:, -model.prediction.order :]
-        self.mel = self.mel[:, :, n_frames:]
-        yield wave.clamp(-1, 1)
+        mel, self.mel = self.mel[:, :, :n_frames], self.mel[:, :, n_frames:]
+        yield Made(wave, mel)
 
 
 def waves(
@@ -99,6 +102,8 @@ def waves(
     mels: Iterable[Tensor],
     generators: Sequence[torch.Generator],
     lengths: Tensor | None = None,
+    *,
+    measured: bool,
 ) -> Iterator[Tensor]:
     """The wave of B rows in pieces (B, n * hop).
 
@@ -108,7 +113,23 @@ def waves(
         mels: see `windows`; (B, n_mels, any) with `mel_context` frames of context at either end of all.
         generators: one a row, of its noise.
         lengths: (B,) frames without context, if rows end before others.
+        measured: see `Vocoder.generate`.
     """
+    made = _made(model, engine, mels, generators, lengths)
+    for _ in range(model.refinement.passes(measured=measured)):
+        made = Pass(model.refinement, lengths, measured=measured).over(made)
+    for piece in made:
+        yield piece.wave.clamp(-1, 1)
+
+
+def _made(
+    model: "WaveNet",
+    engine: Engine,
+    mels: Iterable[Tensor],
+    generators: Sequence[torch.Generator],
+    lengths: Tensor | None,
+) -> Iterator[Made]:
+    """What the network alone makes."""
     finish, context = Finish(model, lengths), model.mel_context
     for mel, n_frames in windows(mels, context):
         conditions = model.step_condition(mel)[:n_frames]
@@ -176,12 +197,14 @@ def generate(
     *,
     seeds: Sequence[int],
     folds: int,
+    measured: bool,
     storage: Storage | None,
     progress: Callable[[int], None] | None,
 ) -> Tensor:
     """See `WaveNet.generate`."""
     hop, rows = model.hop_length, mel_lengths.tolist()
-    warm, behind = -(-model.receptive_field // hop), -(-model.bank.reach // hop)
+    reach = model.refinement.reach(measured=measured)
+    warm, behind = -(-model.receptive_field // hop) + reach, -(-model.bank.reach // hop) + reach
     pieces = [
         piece
         for row, n_frames in enumerate(rows)
@@ -200,7 +223,7 @@ def generate(
         engine = engine_of_rows(model, len(group), storage) if make is None else make()
         seen = torch.stack([_around(model, mel, piece, rows[piece.row], int(lengths.max())) for piece in group])
         made = []
-        for wave in waves(model, engine, [seen], generators, lengths):
+        for wave in waves(model, engine, [seen], generators, lengths, measured=measured):
             if stopped.is_set():
                 break
             made.append(wave)
@@ -256,7 +279,9 @@ def _joined(wave: Tensor, pieces: Iterable[tuple[Piece, Tensor]], hop: int) -> T
     return wave
 
 
-def stream(model: "WaveNet", mels: Iterable[Tensor], *, seed: int, storage: Storage | None) -> Iterator[Tensor]:
+def stream(
+    model: "WaveNet", mels: Iterable[Tensor], *, seed: int, measured: bool, storage: Storage | None
+) -> Iterator[Tensor]:
     """See `WaveNet.stream`."""
     make = compiled_engines(model, storage)
     engine = engine_of_rows(model, 1, storage) if make is None else make()
@@ -270,5 +295,6 @@ def stream(model: "WaveNet", mels: Iterable[Tensor], *, seed: int, storage: Stor
             yield mel[None].to(device)
         yield silence
 
-    for wave in waves(model, engine, arriving(), [torch.Generator().manual_seed(seed)]):
+    generators = [torch.Generator().manual_seed(seed)]
+    for wave in waves(model, engine, arriving(), generators, measured=measured):
         yield wave[0]

@@ -61,6 +61,7 @@ class GriffinLim(Vocoder):
         *,
         seeds: Sequence[int],
         folds: int = 1,
+        measured: bool = False,
         progress: Callable[[int], None] | None = None,
     ) -> Tensor:
         """Row by row, each whole, from its own mel and its seed's random phase. See `Vocoder.generate`."""

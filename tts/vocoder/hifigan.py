@@ -131,6 +131,7 @@ class HifiGan(Vocoder):
         *,
         seeds: Sequence[int],
         folds: int = 1,
+        measured: bool = False,
         progress: Callable[[int], None] | None = None,
     ) -> Tensor:
         """Row by row, each whole, so that no padding is heard; nothing is drawn, every seed gives the same.

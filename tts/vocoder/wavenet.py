@@ -30,6 +30,7 @@ from tts.vocoder import _generation, _steps
 from tts.vocoder._bands import FilterBank
 from tts.vocoder._distributions import Distribution, Gaussian, Logistics, MuLaw
 from tts.vocoder._linear_prediction import LinearPrediction, Prediction, PreEmphasis
+from tts.vocoder._refinement import Refinement
 from tts.vocoder._stack import StackWeights, run_stack
 from tts.vocoder._steps import StepOutput, WaveNetState
 
@@ -58,6 +59,9 @@ class Config:
     input_noise: float = 0.0  # in training, deviation of noise on what the network hears, the signal being in [-1, 1]
     pre_emphasis: float = 0.0  # share of the sample before that is subtracted from each, undone at synthesis
     lpc_order: int = 0  # samples; above 0, it models what linear prediction from the mel leaves over, not the wave
+    # How often the finished wave is brought nearer to a recording's mel; to a predicted one once, in its broad shape.
+    # 0: never. See `tts.vocoder._refinement`.
+    refinement: int = 8
 
     def __post_init__(self) -> None:
         require(self.n_cycles >= 1 and self.n_layers >= 1, "n_layers and n_cycles must be at least 1")
@@ -88,6 +92,7 @@ class Config:
         )
         require(self.input_noise >= 0, f"input_noise must not be negative, like {self.input_noise}")
         require(0 <= self.lpc_order <= 64, f"lpc_order lies between 0 (off) and 64, not {self.lpc_order}")
+        require(0 <= self.refinement <= 100, f"refinement lies between 0 (off) and 100, not {self.refinement}")
         require(0 <= self.pre_emphasis < 1, f"pre_emphasis lies between 0 (off) and 1, not {self.pre_emphasis}")
         require(
             not (self.lpc_order and self.pre_emphasis),
@@ -134,6 +139,7 @@ class WaveNet(Vocoder):
         self.mel_context = sum(k // 2 for k in cfg.condition_kernels)
         self.prediction = _prediction(cfg, audio)
         self.bank = FilterBank(cfg.n_bands)
+        self.refinement = Refinement(cfg.refinement, audio)
         # One for the previous step, then what each convolution adds to it; then what the oldest signal is made of.
         steps = 1 + (cfg.kernel_size - 1) * (1 + sum(self.dilations))
         oldest = self.prediction.order if self.prediction else 0
@@ -267,6 +273,7 @@ class WaveNet(Vocoder):
         *,
         seeds: Sequence[int],
         folds: int = 1,
+        measured: bool = False,
         storage: Storage | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> Tensor:
@@ -279,13 +286,15 @@ class WaveNet(Vocoder):
             storage: of the weights of compiled steps; None takes what is faster on a CPU, float32 on a GPU.
         """
         return _generation.generate(
-            self, mel, mel_lengths, seeds=seeds, folds=folds, storage=storage, progress=progress
+            self, mel, mel_lengths, seeds=seeds, folds=folds, measured=measured, storage=storage, progress=progress
         )
 
     @torch.inference_mode()
-    def stream(self, mels: Iterable[Tensor], *, seed: int, storage: Storage | None = None) -> Iterator[Tensor]:
+    def stream(
+        self, mels: Iterable[Tensor], *, seed: int, measured: bool = False, storage: Storage | None = None
+    ) -> Iterator[Tensor]:
         """See `Vocoder.stream`; `storage` as for `generate`."""
-        made = _generation.stream(self, mels, seed=seed, storage=storage)
+        made = _generation.stream(self, mels, seed=seed, measured=measured, storage=storage)
         while True:
             with OneThread():
                 wave = next(made, None)
