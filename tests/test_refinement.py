@@ -143,6 +143,19 @@ def test_rows_that_end_sooner_are_as_alone() -> None:
         torch.testing.assert_close(together[row, :n_samples], alone[0], atol=1e-6, rtol=0)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_makes_the_same() -> None:
+    wave, lengths = spoken(n_rows=2), torch.tensor([40, 21])
+    mel = mel_spectrogram(wave, AUDIO) + 0.5
+    refinement, expected = Refinement(2, AUDIO).cuda(), refined(wave, mel, 2, lengths=lengths)
+    pieces = iter([Piece(wave.cuda(), mel.cuda())])
+    for _ in range(2):
+        pieces = Pass(refinement, lengths.cuda(), measured=True).over(pieces)
+    made = torch.cat([piece.wave for piece in pieces], dim=1).cpu()
+    torch.testing.assert_close(made, expected, atol=1e-4, rtol=0)
+
+
 def test_nothing_stays_nothing() -> None:
     assert list(Pass(Refinement(1, AUDIO), None, measured=True).over([])) == []
     silence = torch.zeros(1, 5 * AUDIO.hop_length)
