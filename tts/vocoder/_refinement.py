@@ -22,7 +22,7 @@ from tts.audio.mel import hann_window, mel_filters, silence_value
 from tts.settings import AudioConfig
 
 LIMIT = 3.0  # nepers, 26 dB, by which a pass changes a band at most
-BROAD = 9  # mel bands over which a predicted mel is right on the average: about as wide as a formant
+BROAD = 0.1  # of all mel bands: those on either side with which a predicted mel is right on the average
 BLOCK = 8  # frames finished at once
 SMALLEST_WEIGHT = 1e-3  # of a sample: the sum of its windows' squares is 1.5 where they overlap as is customary
 
@@ -40,7 +40,7 @@ class Refinement(nn.Module):
     window: Tensor  # (n_fft,)
     filters: Tensor  # (n_freqs, n_mels)
     exact: Tensor  # (n_mels, n_freqs) from what bands lack to the gains of bins, both logarithms
-    broad: Tensor  # the same after averaging over BROAD bands
+    broad: Tensor  # the same after averaging over neighbouring bands
 
     def __init__(self, n_passes: int, audio: AudioConfig):
         super().__init__()
@@ -54,7 +54,8 @@ class Refinement(nn.Module):
         filters = mel_filters(audio)
         exact = _gains_of_bins(filters)
         bands = torch.eye(audio.n_mels, device=filters.device)[None]
-        mean = F.avg_pool1d(bands, BROAD, stride=1, padding=BROAD // 2, count_include_pad=False)[0]
+        beside = int(BROAD * audio.n_mels)
+        mean = F.avg_pool1d(bands, 2 * beside + 1, stride=1, padding=beside, count_include_pad=False)[0]
         # They follow from the mel contract, so a checkpoint need not hold them.
         for name, value in (("window", window), ("filters", filters), ("exact", exact), ("broad", mean @ exact)):
             self.register_buffer(name, value.contiguous(), False)
