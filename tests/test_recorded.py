@@ -256,7 +256,9 @@ def test_what_cannot_be_recorded_is_told_once_and_goes_step_by_step(replays, mon
         assert lstm.run_of(lstm, x.device) is AtOnce
         torch.testing.assert_close(lstm(x), lstm_steps(lstm, x))
         run(both, attention_loop, inputs, lengths)
-    assert replays.n_replayed == replayed + 2  # what was recorded before goes on
+        for _ in range(3):
+            run(both, attention_loop, *make_inputs(lengths=(17, 4)))
+    assert replays.n_replayed == replayed + 2  # what was recorded before goes on; nothing more is tried
     assert expected.shape == lstm(x).shape
 
 

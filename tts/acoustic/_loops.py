@@ -184,8 +184,8 @@ class CellReverse:
         d_new = d_hidden - kept_hidden
         d_new_cell = (d_cell - kept_cell).addcmul_(d_new, self.slope[t])
         d_gates = self.d_gates[t].view(-1, 4, dim)
-        d_gates[:, :3] *= d_new_cell[:, None]
-        d_gates[:, 3] *= d_new
+        d_gates[:, :3].mul_(d_new_cell[:, None])
+        d_gates[:, 3].mul_(d_new)
         return kept_hidden, kept_cell.addcmul_(d_new_cell, self.tape.gates[t, :, dim : 2 * dim])
 
 
@@ -309,7 +309,7 @@ class _AttendedReverse(Reverse):
             d_state = d_fed_back[:, context_dim:].add_(gradient.query)
             d_hidden, d_cell = self.cell.step(t, d_state, d_cell)
             d_fed_back = steps.product.back(d_gates[t])
-            d_fed_back[:, context_dim:] += d_hidden
+            d_fed_back[:, context_dim:].add_(d_hidden)
         _move(self.carried, (d_fed_back, d_cell, d_before, d_cumulative))
         steps.product.add_gradient(self.d_weight, d_gates, steps.fed_back[:-1])
         self.d_memory.baddbmm_(steps.weights[1:].permute(1, 2, 0), self.d_contexts.transpose(0, 1))

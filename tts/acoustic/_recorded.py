@@ -1,7 +1,8 @@
 """The loops of teacher forcing as CUDA graphs: blocks of a few steps, recorded once for each shape and replayed.
 
 A step starts some fifty kernels that take the GPU a few microseconds each, less than it takes to start them. A graph
-starts all those of a block at once.
+starts all those of a block at once. Training on a CUDA device does so by itself, and goes on step by step where it
+cannot be had, with a warning that says why.
 
 A block's tensors stay where they are, and hold nothing between calls: each call copies in what its loop is given, block
 by block, and copies out what is made and what its own way back reads. So any number of calls may go forward before one
