@@ -14,10 +14,12 @@ from tests.plain_loops import lstm_steps, plain_loops
 from tests.replays import Operations, replaying
 from tests.test_acoustic_contract import ATTENTIONS, make_batch, make_model
 from tests.test_teacher_forcing import Both, check, gradients, make_lstm, relative_error
+from tests.toy import SMALL, steps
 from tts.acoustic import _recorded
 from tts.acoustic._recorded import KEPT, Recordings
 from tts.acoustic._recurrence import attend_steps, attention_loop
 from tts.acoustic._teacher_forcing import AtOnce, Given
+from tts.cli import main
 from tts.layers import length_mask
 
 WIDTH = 20  # of what is given to a step, 4 H
@@ -186,6 +188,17 @@ def test_a_recording_goes_with_its_model_and_a_call_with_its_gradients(replays):
         assert recording() is None
     finally:
         gc.enable()
+
+
+def test_a_run_trains_in_blocks_over_a_change_of_r_and_leaves_none_behind(trained, tmp_path):
+    data = [f"data.root={trained.parent / 'corpus'}", f"data.cache={trained.parent / 'cache'}"]
+    stages = ["stages=[prepare,acoustic]", "trainer.acoustic.reduction={0: 3, 2: 2}", *steps(4, every=4)]
+    with replaying() as replays:
+        assert main(["train", "recipe=own", f"run={tmp_path / 'run'}", *data, *SMALL, *stages]) == 0
+        assert replays.n_recorded >= 2
+        assert replays.n_replayed >= 4 * replays.n_recorded
+        gc.collect()
+        assert len(_recorded._recordings) == 0  # the vocoder, which is trained next, has all memory
 
 
 def random_steps(constants, inputs):
