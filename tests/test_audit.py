@@ -3,10 +3,12 @@
 import json
 import re
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from tests.toy import SMALL, write_corpus
 from tts.cli import main
@@ -173,3 +175,14 @@ def test_bars_warn_below_the_least():
     drawn = bar_list({"AA1": 400.0, "ZH": 3.0}, "times", 20)
     assert drawn.count('class="few"') == 1 and 'class="few" title="ZH: 3 times"' in drawn
     assert 'style="width:100.0%"' in drawn
+
+
+@pytest.mark.parametrize(("kind", "before"), [("cpu", []), ("cuda", ["step", "step", "wait"])])
+def test_a_step_is_timed_once_a_gpu_has_recorded_its_loops(monkeypatch, kind, before):
+    told, waits = [], ["wait"] if kind == "cuda" else []
+    monkeypatch.setattr(costing, "_step", lambda *given: told.append("step"))
+    monkeypatch.setattr(costing.torch.cuda, "synchronize", lambda: told.append("wait"))
+    monkeypatch.setattr(costing, "time", SimpleNamespace(perf_counter=lambda: told.append("look") or 1.0))
+    batch = SimpleNamespace(mel=SimpleNamespace(device=torch.device(kind)))
+    assert costing._timed(None, None, batch, None, 1) == 0.0
+    assert told == [*before, "look", "step", *waits, "look"]

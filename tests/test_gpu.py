@@ -1,16 +1,24 @@
 """What only a GPU can show: both halves train there in bf16, a run goes on, the voice speaks there; WaveNet's engines
-make there what torch's steps make on a CPU, and how fast.
+make there what torch's steps make on a CPU, and how fast; the loops of training are recorded, and are the same.
 """
 
 import copy
 import time
 from itertools import product
+from unittest.mock import patch
 
 import pytest
 import torch
 
+from tests.test_acoustic_contract import ATTENTIONS
+from tests.test_recorded import TRAINED, change, make_inputs, train
+from tests.test_recorded import run as attend
+from tests.test_teacher_forcing import Both, gradients, relative_error
 from tests.test_wavenet_engine import calm, make, random_mel, speak
 from tests.toy import SMALL, steps
+from tts.acoustic import _recorded
+from tts.acoustic._loops import AttendedSteps
+from tts.acoustic._recurrence import attention_loop
 from tts.cli import main
 from tts.settings import AudioConfig
 from tts.vocoder import wavenet
@@ -128,3 +136,116 @@ def test_how_fast_a_full_band_network_speaks(n_rows, storage, capsys):
         seconds.append(time.perf_counter() - began)
     with capsys.disabled():
         print(f"\n{n_rows} rows, {storage}: {wave.numel() / audio.sample_rate / seconds[1]:.2f} times real time")
+
+
+@pytest.fixture
+def loops(monkeypatch):
+    """Recordings of this test alone, in which nothing has failed, and products that are not rounded to TF32."""
+    monkeypatch.setattr(_recorded, "_missing", [])
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    yield
+    torch.set_float32_matmul_precision(before)
+
+
+def step_by_step():
+    return patch.object(_recorded, "can_record", return_value=False)
+
+
+def n_recorded(loop):
+    return len(_recorded.recordings_of(loop, torch.device("cuda")).kept)
+
+
+def inputs_there(n_steps, lengths, seed=0):
+    inputs, lengths = make_inputs(n_steps, lengths, seed)
+    return {name: x.detach().cuda().requires_grad_() for name, x in inputs.items()}, lengths.cuda()
+
+
+def attended(both, inputs, lengths, *, lowered=False):
+    """Values on the CPU, and gradients."""
+
+    def go():
+        with torch.autocast("cuda", torch.bfloat16, enabled=lowered):
+            trace = attend(both, attention_loop, inputs, lengths)
+        return [value.cpu() for value in trace]
+
+    return gradients(go, inputs, both)
+
+
+@pytest.mark.parametrize("lowered", [False, True], ids=["fp32", "bf16"])
+@pytest.mark.parametrize("name", ATTENTIONS)
+def test_the_recorded_attention_loop_is_that_of_steps(loops, name, lowered):
+    both = Both(name).cuda().train()
+    for seed, n_steps in enumerate((40, 40, 33, 90)):
+        inputs, lengths = inputs_there(n_steps, (37, 20, 1, 9, 30), seed)
+        with step_by_step():
+            expected, theirs = attended(both, inputs, lengths, lowered=lowered)
+        values, ours = attended(both, inputs, lengths, lowered=lowered)
+        for value, wanted in zip(values, expected, strict=True):
+            assert relative_error(value, wanted) < (2e-2 if lowered else 1e-4)
+        assert_near(ours, theirs, 5e-2 if lowered else 1e-3)
+        change(both)
+    assert n_recorded(both.attention) == 1
+
+
+def assert_near(ours, theirs, most):
+    for key, wanted in theirs.items():
+        assert (ours[key] is None) == (wanted is None)
+        if wanted is not None:
+            assert relative_error(ours[key], wanted) < most, key
+
+
+@pytest.mark.parametrize("name", ATTENTIONS)
+def test_recorded_calls_may_go_forward_before_one_goes_back(loops, name):
+    one, other = Both(name).cuda().train(), Both(name).cuda().train()
+    change(other)
+    calls = [(both, *inputs_there(n, (37, 20), seed=n)) for both, n in ((one, 40), (other, 50), (one, 17))]
+
+    def go(both, inputs, lengths):
+        torch.manual_seed(3)
+        return attend(both, attention_loop, inputs, lengths)
+
+    def back(trace, both, inputs, _):
+        total = (trace.hidden**2).sum() + trace.context.sum() + (trace.weights**2).sum()
+        wanted = {**inputs, **dict(both.named_parameters())}
+        found = torch.autograd.grad(total, list(wanted.values()), retain_graph=True, allow_unused=True)
+        return dict(zip(wanted, found, strict=True))
+
+    with step_by_step():
+        expected = [back(go(*call), *call) for call in calls]
+    for call in calls:
+        go(*call)
+    traces = [go(*call) for call in calls]
+    found = [(expected[place], back(traces[place], *calls[place])) for place in (1, 0, 2, 0)]
+    assert n_recorded(one.attention) == n_recorded(other.attention) == 1
+    for theirs, ours in found:
+        assert_near(ours, theirs, 1e-3)
+
+
+@TRAINED
+def test_a_training_with_graphs_is_one_without(loops, name, reduction):
+    fast = train(name, reduction, "cuda")
+    assert n_recorded(fast.attention) == n_recorded(fast.decoder_lstm) == 1
+    with step_by_step():
+        plain = train(name, reduction, "cuda")
+    assert_near(dict(fast.named_parameters()), dict(plain.named_parameters()), 1e-3)
+
+
+def test_a_recording_that_breaks_off_leaves_the_device_as_it_was(loops, monkeypatch):
+    both, forward = Both("location_sensitive").cuda().train(), AttendedSteps.forward
+
+    def break_off(self):
+        forward(self)
+        if torch.cuda.is_current_stream_capturing():
+            raise RuntimeError("no memory is left")
+
+    monkeypatch.setattr(AttendedSteps, "forward", break_off)
+    inputs, lengths = inputs_there(40, (37, 20))
+    expected, theirs = attended(both, inputs, lengths)
+    stream = torch.cuda.current_stream()
+    with pytest.warns(RuntimeWarning, match="could not be recorded, .*: no memory is left"):
+        values, ours = attended(both, inputs, lengths)
+    assert torch.cuda.current_stream() == stream
+    assert len(_recorded._missing) == 1
+    torch.testing.assert_close(values, expected)
+    assert_near(ours, theirs, 1e-4)

@@ -43,39 +43,50 @@ class EnergyGradient(NamedTuple):
 
 
 class EnergyReverse(ABC):
-    """The backward pass through the energies of all steps, last step first."""
+    """The backward pass through a tape, last step first."""
+
+    sums: tuple[Tensor, ...]  # gradients of the tape's leaves, zeros at first; steps and `finish` add to them in place
 
     @abstractmethod
     def step(self, t: int, d_energies: Tensor) -> EnergyGradient:
         """d_energies: (B, T_text), zero where padded."""
 
     @abstractmethod
-    def gradients(self, queries: Tensor) -> tuple[Tensor, ...]:
-        """Of the tape's leaves, once all steps are done. queries: (T, B, query_dim) that the steps were given."""
+    def finish(self, queries: Tensor) -> None:
+        """After all of the tape's steps: products over all of them. queries: (n_steps, B, query_dim) of the steps."""
 
 
 class EnergyTape(ABC):
-    """The energies of one teacher-forced pass, step by step, with a gradient of their own.
+    """The energies of some teacher-forced steps, one after the other, with a gradient of their own.
 
     Autograd would store a dozen small tensors per step and take a small product per weight and step in the backward
     pass. A tape stores what its formula needs, and takes most of those products over all steps at once.
+
+    Its tensors, and those of its `reverse`, stay where they are, and what is done with them depends on no number that
+    is computed from them (no `item()`, no indexing by a mask): on a GPU all of it is recorded once and replayed with
+    other values in them.
     """
 
     leaves: tuple[Tensor, ...]  # what has a gradient, besides queries and weights
+    kept: tuple[Tensor, ...]  # (n_steps, ...) each: all that steps store and the backward pass reads
 
     @abstractmethod
     def step(self, t: int, query: Tensor, weights: Tensor, cumulative: Tensor) -> Tensor:
-        """(B, T_text) energies; query: (B, query_dim), the others (B, T_text), of before the step."""
+        """(B, T_text) energies; query: (B, query_dim), the others (B, T_text), of before the step.
+
+        A step beyond n_steps is stored in the place of the last.
+        """
 
     @abstractmethod
     def reverse(self) -> EnergyReverse:
-        """Begin a backward pass; the tape is only read."""
+        """The way back; the tape is only read."""
 
 
 class Attention(nn.Module, ABC):
     """Attention over the encoded text. `build(cfg, *, query_dim, memory_dim)` makes one.
 
-    With a `tape` it trains about twice as fast; it gives the same as `step`, and a contract test proves it.
+    With `leaves` and a `tape` it trains about twice as fast; that gives the same as `step`, and a contract test proves
+    it.
     """
 
     # In evaluation the energies that were learned are multiplied by this: an inverse temperature (Chorowski et al.
@@ -94,9 +105,13 @@ class Attention(nn.Module, ABC):
     def step(self, query: Tensor, state: AttentionState, prepared: AttentionMemory) -> AttentionState:
         """One step. query: (B, query_dim). Energies and softmax are computed in float32."""
 
-    def tape(self, prepared: AttentionMemory, n_steps: int, *, record: bool) -> EnergyTape | None:
-        """For `n_steps` of teacher forcing; record=False: no backward pass follows. None: `step` is all there is."""
+    def leaves(self, prepared: AttentionMemory) -> tuple[Tensor, ...] | None:
+        """What a tape makes the energies of, float32, computed once per pass. None: `step` is all there is."""
         return None
+
+    def tape(self, leaves: tuple[Tensor, ...], n_steps: int, shape: torch.Size) -> EnergyTape:
+        """For so many steps of teacher forcing. leaves: of `leaves`, or others like them; shape: (B, T_text)."""
+        raise NotImplementedError(f"{type(self).__name__} has leaves, and so it needs a tape")
 
 
 class AcousticOutput(NamedTuple):

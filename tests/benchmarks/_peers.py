@@ -1,5 +1,8 @@
-"""Tacotron 2 of torchaudio, and of SpeechBrain where it is installed, as training steps of the same batch."""
+"""Tacotron 2 of torchaudio, and of SpeechBrain where it is installed, as training steps of the same batch; taking turns
+with ours.
+"""
 
+import statistics
 from collections.abc import Callable
 from importlib import import_module
 
@@ -35,7 +38,7 @@ def training_step(model: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], 
 def torchaudios(batch: AcousticBatch) -> Callable[[], None]:
     """torchaudio.models.Tacotron2, r=1."""
     torch.manual_seed(0)
-    model = load_torchaudio().models.Tacotron2(n_symbol=N_SYMBOLS)
+    model = load_torchaudio().models.Tacotron2(n_symbol=N_SYMBOLS).to(batch.mel.device)
 
     def loss() -> Tensor:
         before, after, stop_logit, _ = model(batch.text_ids, batch.text_lengths, batch.mel, batch.mel_lengths)
@@ -61,3 +64,15 @@ def speechbrains(batch: AcousticBatch) -> Callable[[], None]:
         return total(before, after, stop_logit, batch, 1)
 
     return training_step(model, loss)
+
+
+def median_seconds(jobs: dict[str, Callable[[], None]], rounds: int, clock: Callable[[], float]) -> dict[str, float]:
+    """By the clock, jobs taking turns, so that other load on the machine meets all alike. The first round warms up."""
+    seconds: dict[str, list[float]] = {name: [] for name in jobs}
+    for i in range(rounds + 1):
+        for name, job in jobs.items():
+            start = clock()
+            job()
+            if i > 0:
+                seconds[name].append(clock() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}

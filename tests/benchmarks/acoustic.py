@@ -1,11 +1,11 @@
-"""How fast Tacotron 2 trains and speaks on one thread, beside torchaudio's and, where it is installed, SpeechBrain's.
+"""How fast Tacotron 2 trains and speaks on one thread, beside torchaudio's and, where it is installed, SpeechBrain's;
+and, where there is one, how fast it trains on a GPU.
 
 Run: python tests/benchmarks/acoustic.py [--quick] [--json]      (pip install -e ".[benchmarks]" for SpeechBrain)
 """
 
 import argparse
 import json
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests.benchmarks._peers import N_SYMBOLS, speechbrains, torchaudios, total, training_step
+from tests.benchmarks import _gpu_training
+from tests.benchmarks._peers import N_SYMBOLS, median_seconds, speechbrains, torchaudios, total, training_step
 from tests.plain_loops import plain_loops
 from tts.acoustic import tacotron2
 from tts.acoustic._stepping import TorchStepper
@@ -57,7 +58,7 @@ def ours(batch: AcousticBatch, r: int, attention: str = "location_sensitive") ->
     config = tacotron2.Config()
     if attention == "dynamic_convolution":
         config.attention = dynamic_convolution.Config()
-    model = make_model(config, r)
+    model = make_model(config, r).to(batch.mel.device)
 
     def loss() -> Tensor:
         out = model(batch)
@@ -107,7 +108,7 @@ def measure_synthesis(sizes: Sizes) -> dict[str, float]:
     kinds = {"r1": (1, "tacotron2"), "r2": (2, "tacotron2"), "small": (1, "tacotron2_small")}
     jobs = {name: speaking(sizes, *kind) for name, kind in kinds.items()}
     jobs |= {f"{name} by torch": speaking(sizes, *kind, by_torch=True) for name, kind in kinds.items()}
-    seconds = median_seconds(jobs, sizes.rounds)
+    seconds = median_seconds(jobs, sizes.rounds, time.process_time)
     rtf = {name: value / (sizes.spoken * AUDIO.frame_seconds) for name, value in seconds.items()}
     print(f"synthesis of {sizes.spoken} frames from {sizes.text} symbols, batch 1, one thread:", end=" ")
     print("seconds of computing per second of speech")
@@ -116,16 +117,13 @@ def measure_synthesis(sizes: Sizes) -> dict[str, float]:
     return {f"synthesis_rtf_{name}": rtf[name] for name in kinds}
 
 
-def median_seconds(jobs: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """CPU time, jobs taking turns, so that other load on the machine meets all alike. The first round warms up."""
-    seconds: dict[str, list[float]] = {name: [] for name in jobs}
-    for i in range(rounds + 1):
-        for name, job in jobs.items():
-            start = time.process_time()
-            job()
-            if i > 0:
-                seconds[name].append(time.process_time() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+def measure_on_gpu(rounds: int, *, quick: bool) -> dict[str, float]:
+    """Nothing without one, which is said."""
+    if not torch.cuda.is_available():
+        print("training on a GPU: left out, torch sees no CUDA device")
+        return {}
+    sizes = Sizes(batch=64, text=100, frames=100 if quick else 400, spoken=0, rounds=rounds)
+    return _gpu_training.measure(make_batch(sizes).to("cuda"), ours, rounds)
 
 
 def main() -> None:
@@ -143,7 +141,7 @@ def main() -> None:
         jobs["SpeechBrain r=1"] = speechbrains(batch)
     except ImportError as error:
         print(f'without SpeechBrain ({error}); pip install -e ".[benchmarks]"')
-    train = median_seconds(jobs, sizes.rounds)
+    train = median_seconds(jobs, sizes.rounds, time.process_time)
     print(f"training, batch {sizes.batch}, {sizes.text} symbols, {sizes.frames} frames, one thread")
     for name, seconds in train.items():
         rate, ratio = sizes.batch * sizes.frames / seconds, train["torchaudio r=1"] / seconds
@@ -156,6 +154,7 @@ def main() -> None:
     print(f"gradients against those of step after step: {figures['train_gradient_error']:.1e} relative")
     figures |= {"train_frames_per_second_r1": sizes.batch * sizes.frames / train["ours r=1"]}
     figures |= measure_synthesis(sizes)
+    figures |= measure_on_gpu(sizes.rounds, quick=arguments.quick)
     if arguments.json:
         print(json.dumps({name: float(f"{value:.4g}") for name, value in figures.items()}))
 

@@ -11,7 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tts.acoustic._teacher_forcing import AttendedLSTMLoop, Carry, LSTMLoop
+from tts.acoustic._loops import Carry
+from tts.acoustic._recorded import in_few_shapes, in_whole_blocks, recordings_of
+from tts.acoustic._teacher_forcing import AtOnce, AttendedLSTMLoop, LSTMLoop, Run
 from tts.interfaces import Attention, AttentionMemory, AttentionState
 from tts.layers import zoneout
 
@@ -74,10 +76,18 @@ class ZoneoutLSTM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """All steps, for an LSTM that feeds back nothing but its state. x: (T, B, in_dim) -> (T, B, H)."""
+        projected, carry, run = self.inputs(x), self.carry(len(x), x[0]), self.run_of(self, x.device)
+        if run is not AtOnce:
+            projected, carry = in_whole_blocks(projected, carry)
         hidden: Tensor = LSTMLoop.apply(  # type: ignore[no-untyped-call]
-            self.inputs(x), self.recurrent.weight, self.carry(len(x), x[0]), torch.is_grad_enabled()
+            projected, self.recurrent.weight, carry, torch.is_grad_enabled(), run
         )
-        return hidden
+        return hidden if run is AtOnce else hidden[: len(x), : x.shape[1]]
+
+    def run_of(self, loop: nn.Module, device: torch.device) -> Run:
+        """What goes through the steps of a loop of this LSTM: recorded ones only in training, where shapes recur."""
+        recordings = recordings_of(loop, device) if self.training else None
+        return AtOnce if recordings is None else recordings.run
 
     def carry(self, n_steps: int, like: Tensor) -> Carry:
         """What zoneout keeps at each step: drawn in training, the expectation otherwise. like: (B, ...)."""
@@ -118,16 +128,30 @@ def attention_loop(
     lstm: ZoneoutLSTM, attention: Attention, projected: Tensor, prepared: AttentionMemory
 ) -> AttentionTrace:
     """`attend` for all steps, in one node of autograd where the attention has a tape. projected: (T, B, 4 H)."""
-    record, start = torch.is_grad_enabled(), attention.start(prepared)
-    tape = attention.tape(prepared, len(projected), record=record)
-    if tape is None:
+    run, (n_rows, n_symbols) = lstm.run_of(attention, projected.device), prepared.mask.shape
+    padded = prepared if run is AtOnce else in_few_shapes(prepared)
+    leaves, start = attention.leaves(padded), attention.start(padded)
+    if leaves is None:
         return attend_steps(lstm, attention, projected, prepared)
-    carry, first = lstm.carry(len(projected), projected[0]), (start.weights, start.cumulative)
-    return AttentionTrace(
-        *AttendedLSTMLoop.apply(  # type: ignore[no-untyped-call]
-            projected, lstm.recurrent.weight, prepared.memory, first, prepared.mask, carry, record, tape, *tape.leaves
-        )
+    n_steps, carry = len(projected), lstm.carry(len(projected), projected[0])
+    if run is not AtOnce:
+        projected, carry = in_whole_blocks(projected, carry)
+    fed_back, weights = AttendedLSTMLoop.apply(  # type: ignore[no-untyped-call]
+        projected,
+        lstm.recurrent.weight,
+        padded.memory,
+        (start.weights, start.cumulative),
+        padded.mask,
+        carry,
+        torch.is_grad_enabled(),
+        run,
+        attention,
+        *leaves,
     )
+    if run is not AtOnce:
+        fed_back, weights = fed_back[:n_steps, :n_rows], weights[:n_steps, :n_rows, :n_symbols]
+    context, hidden = fed_back.split([padded.memory.shape[2], lstm.dim], dim=2)
+    return AttentionTrace(hidden, context, weights)
 
 
 def attend_steps(

@@ -151,13 +151,18 @@ def _steps(
         hours[factor] = rate * sum(epoch.frames) / 3600
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    _step(model, optimizer, epoch.load(longest, device), stage, min(stage.reduction.values()))
+    for _ in range(2 if device.type == "cuda" else 1):  # at the second, recordings of its shape are made
+        _step(model, optimizer, epoch.load(longest, device), stage, min(stage.reduction.values()))
     peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else host.grown()
     return peak / GIB, hours
 
 
 def _timed(model: Any, optimizer: Any, batch: AcousticBatch, stage: AcousticStage, factor: int) -> float:
     """Seconds of a step."""
+    if batch.mel.device.type == "cuda":
+        for _ in range(2):  # a GPU records its loops when a shape comes again, and is fast from then on
+            _step(model, optimizer, batch, stage, factor)
+        torch.cuda.synchronize()
     start = time.perf_counter()
     _step(model, optimizer, batch, stage, factor)
     if batch.mel.device.type == "cuda":

@@ -108,10 +108,10 @@ class DynamicConvolutionAttention(Attention):
             context = torch.bmm(weights[:, None], prepared.memory)[:, 0]
             return AttentionState(weights, state.cumulative + weights, context)
 
-    def tape(self, prepared: AttentionMemory, n_steps: int, *, record: bool) -> EnergyTape:
-        """For `n_steps` of teacher forcing."""
+    def leaves(self, prepared: AttentionMemory) -> tuple[Tensor, ...]:
+        """See `Leaves`."""
         with torch.autocast(prepared.memory.device.type, enabled=False):
-            leaves = Leaves(
+            return Leaves(
                 self.query.weight,
                 self.query.bias,
                 self.make_filters.weight,
@@ -120,7 +120,10 @@ class DynamicConvolutionAttention(Attention):
                 self.dynamic.bias,
                 self.energy_vector,
             )
-        return _Tape(leaves, self.prior, self.prior_floor, prepared.mask.shape, n_steps if record else 1)
+
+    def tape(self, leaves: tuple[Tensor, ...], n_steps: int, shape: torch.Size) -> EnergyTape:
+        """For so many steps of teacher forcing. shape: (B, T_text)."""
+        return _Tape(Leaves(*leaves), self.prior, self.prior_floor, n_steps, shape)
 
 
 class Leaves(NamedTuple):
@@ -140,17 +143,17 @@ class _Tape(EnergyTape):
 
     leaves: Leaves
 
-    def __init__(self, leaves: Leaves, prior: Tensor, floor: float, shape: torch.Size, n_kept: int):
+    def __init__(self, leaves: Leaves, prior: Tensor, floor: float, n_steps: int, shape: torch.Size):
         """shape: (B, T_text)."""
         self.leaves, self.prior, self.floor = leaves, prior, floor
-        kernel_size, n_static = leaves.static_filters.shape
+        kernel_size = len(leaves.static_filters)
         dim, n_filters = leaves.mix.shape
         self.reach = (kernel_size - 1) // 2
-        self.weights = prior.new_empty(n_kept, *shape)
-        self.asked = prior.new_empty(n_kept, shape[0], dim)
-        self.filters = prior.new_empty(n_kept, shape[0], kernel_size, n_filters)  # fixed ones first
-        self.filters[..., :n_static] = leaves.static_filters
-        self.mixed = prior.new_empty(n_kept, *shape, dim)
+        self.weights = prior.new_empty(n_steps, *shape)
+        self.asked = prior.new_empty(n_steps, shape[0], dim)
+        self.filters = prior.new_empty(n_steps, shape[0], kernel_size, n_filters)  # fixed ones first
+        self.mixed = prior.new_empty(n_steps, *shape, dim)
+        self.kept = (self.weights, self.asked, self.filters, self.mixed)
 
     def step(self, t: int, query: Tensor, weights: Tensor, cumulative: Tensor) -> Tensor:
         """(B, T_text) energies."""
@@ -159,6 +162,7 @@ class _Tape(EnergyTape):
         self.weights[slot] = weights
         torch.addmm(leaves.query_bias, query, leaves.to_query.t(), out=asked).tanh_()
         n_static = leaves.static_filters.shape[1]
+        filters[..., :n_static] = leaves.static_filters
         filters[..., n_static:] = (asked @ leaves.make_filters.t()).view(len(query), filters.shape[1], -1)
         heard = torch.bmm(windows(weights, self.reach, self.reach), filters)  # (B, T_text, n_filters)
         flat = mixed.view(-1, mixed.shape[2])
@@ -170,54 +174,48 @@ class _Tape(EnergyTape):
         return windows(weights, len(self.prior) - 1, 0) @ self.prior
 
     def reverse(self) -> EnergyReverse:
-        """Begin a backward pass."""
+        """The way back."""
         return _Reverse(self)
 
 
 class _Reverse(EnergyReverse):
     """Gradients, summed from the last step to the first."""
 
+    sums: Leaves
+
     def __init__(self, tape: _Tape):
         self.tape = tape
-        leaves = tape.leaves
-        self.d_static, self.d_mix = torch.zeros_like(leaves.static_filters), torch.zeros_like(leaves.mix)
-        self.d_mix_bias, self.d_energy = torch.zeros_like(leaves.mix_bias), torch.zeros_like(leaves.energy)
+        self.sums = Leaves(*(torch.zeros_like(leaf) for leaf in tape.leaves))
         self.d_asked = torch.empty_like(tape.asked)  # before the tanh
-        self.d_made = tape.asked.new_empty(*tape.asked.shape[:2], len(leaves.make_filters))
+        self.d_made = tape.asked.new_empty(*tape.asked.shape[:2], len(tape.leaves.make_filters))
 
     def step(self, t: int, d_energies: Tensor) -> EnergyGradient:
         """d_energies: (B, T_text), zero where padded."""
-        tape, leaves = self.tape, self.tape.leaves
+        tape, leaves, sums = self.tape, self.tape.leaves, self.sums
         asked, filters, mixed, weights = tape.asked[t], tape.filters[t], tape.mixed[t], tape.weights[t]
-        self.d_energy.addmv_(mixed.flatten(0, 1).t(), d_energies.flatten())
-        d_mixed = (1 - mixed * mixed).mul_(leaves.energy).mul_(d_energies[:, :, None]).flatten(0, 1)
-        self.d_mix_bias += d_mixed.sum(dim=0)
+        sums.energy.addmv_(mixed.flatten(0, 1).t(), d_energies.flatten())
+        d_mixed = torch.ops.aten.tanh_backward(d_energies[:, :, None] * leaves.energy, mixed).flatten(0, 1)
+        sums.mix_bias.add_(d_mixed.sum(dim=0))
         seen = windows(weights, tape.reach, tape.reach)
-        self.d_mix.addmm_(d_mixed.t(), torch.bmm(seen, filters).flatten(0, 1))
+        sums.mix.addmm_(d_mixed.t(), torch.bmm(seen, filters).flatten(0, 1))
         d_heard = (d_mixed @ leaves.mix).view(*d_energies.shape, -1)  # (B, T_text, n_filters)
         d_filters = torch.bmm(seen.transpose(1, 2), d_heard)  # (B, kernel_size, n_filters)
         n_static = leaves.static_filters.shape[1]
-        self.d_static += d_filters[..., :n_static].sum(dim=0)
+        sums.static_filters.add_(d_filters[..., :n_static].sum(dim=0))
         self.d_made[t] = d_filters[..., n_static:].flatten(1)
-        torch.mm(self.d_made[t], leaves.make_filters, out=self.d_asked[t]).mul_(1 - asked * asked)
+        torch.ops.aten.tanh_backward.grad_input(self.d_made[t] @ leaves.make_filters, asked, grad_input=self.d_asked[t])
         d_weights = windows_gradient(torch.bmm(d_heard, filters.transpose(1, 2)), tape.reach, tape.reach)
         prior = tape.prior_of(weights)
-        d_prior = torch.where(prior > tape.floor, d_energies / prior, 0.0)
+        d_prior = (d_energies / prior).masked_fill_(prior <= tape.floor, 0)
         d_weights += windows_gradient(d_prior[:, :, None] * tape.prior, len(tape.prior) - 1, 0)
         return EnergyGradient(self.d_asked[t] @ leaves.to_query, d_weights, None)
 
-    def gradients(self, queries: Tensor) -> tuple[Tensor, ...]:
-        """Of the tape's leaves. queries: (T, B, query_dim)."""
-        d_asked = self.d_asked.flatten(0, 1)
-        return Leaves(
-            to_query=d_asked.t() @ queries.flatten(0, 1),
-            query_bias=d_asked.sum(dim=0),
-            make_filters=self.d_made.flatten(0, 1).t() @ self.tape.asked.flatten(0, 1),
-            static_filters=self.d_static,
-            mix=self.d_mix,
-            mix_bias=self.d_mix_bias,
-            energy=self.d_energy,
-        )
+    def finish(self, queries: Tensor) -> None:
+        """queries: (n_steps, B, query_dim)."""
+        d_asked, sums = self.d_asked.flatten(0, 1), self.sums
+        sums.to_query.addmm_(d_asked.t(), queries.flatten(0, 1))
+        sums.query_bias.add_(d_asked.sum(dim=0))
+        sums.make_filters.addmm_(self.d_made.flatten(0, 1).t(), self.tape.asked.flatten(0, 1))
 
 
 def build(cfg: Config, *, query_dim: int, memory_dim: int) -> Attention:

@@ -76,22 +76,26 @@ class LocationSensitiveAttention(Attention):
         """(dim, 2 * kernel_size): convolution and dense layer are both linear, so their product is one filter."""
         return self.location.weight @ self.location_conv.weight.flatten(1)
 
-    def tape(self, prepared: AttentionMemory, n_steps: int, *, record: bool) -> EnergyTape:
-        """For `n_steps` of teacher forcing."""
+    def leaves(self, prepared: AttentionMemory) -> tuple[Tensor, ...]:
+        """Keys, query projection, filter and energy vector."""
         with torch.autocast(prepared.keys.device.type, enabled=False):
-            leaves = (prepared.keys, self.query.weight, self._filter(), self.energy_vector)
-        return _Tape(leaves, n_steps if record else 1, self.reach)
+            return prepared.keys, self.query.weight, self._filter(), self.energy_vector
+
+    def tape(self, leaves: tuple[Tensor, ...], n_steps: int, shape: torch.Size) -> EnergyTape:
+        """For so many steps of teacher forcing. shape: that of the keys."""
+        return _Tape(leaves, n_steps, self.reach)
 
 
 class _Tape(EnergyTape):
     """Keeps tanh(query + key + location), and the weights that the filter saw, of all steps."""
 
-    def __init__(self, leaves: tuple[Tensor, Tensor, Tensor, Tensor], n_kept: int, reach: int):
+    def __init__(self, leaves: tuple[Tensor, ...], n_steps: int, reach: int):
         self.leaves = leaves
         keys = leaves[0]
         self.reach = reach
-        self.summed = keys.new_empty(n_kept, *keys.shape)  # (T, B, T_text, dim)
-        self.seen = keys.new_zeros(n_kept, len(keys), 2, keys.shape[1] + 2 * reach)  # zeros beyond the ends
+        self.summed = keys.new_empty(n_steps, *keys.shape)  # (n_steps, B, T_text, dim)
+        self.seen = keys.new_zeros(n_steps, len(keys), 2, keys.shape[1] + 2 * reach)  # zeros beyond the ends
+        self.kept = (self.summed, self.seen)
 
     def step(self, t: int, query: Tensor, weights: Tensor, cumulative: Tensor) -> Tensor:
         """(B, T_text) energies."""
@@ -100,9 +104,8 @@ class _Tape(EnergyTape):
         seen, summed = self.seen[slot], self.summed[slot]
         inside = seen[:, :, self.reach : self.reach + keys.shape[1]]
         inside[:, 0], inside[:, 1] = weights, cumulative
-        torch.mm(self.heard(slot), location.t(), out=summed.view(-1, summed.shape[2]))
-        summed += keys
-        summed += (query @ to_query.t())[:, None]
+        torch.add(keys, (query @ to_query.t())[:, None], out=summed)
+        summed.flatten(0, 1).addmm_(self.heard(slot), location.t())
         return summed.tanh_() @ energy
 
     def heard(self, t: int) -> Tensor:
@@ -110,7 +113,7 @@ class _Tape(EnergyTape):
         return self.seen[t].unfold(2, 2 * self.reach + 1, 1).transpose(1, 2).flatten(0, 1).flatten(1)
 
     def reverse(self) -> EnergyReverse:
-        """Begin a backward pass."""
+        """The way back."""
         return _Reverse(self)
 
 
@@ -118,30 +121,29 @@ class _Reverse(EnergyReverse):
     """Gradients, summed from the last step to the first."""
 
     def __init__(self, tape: _Tape):
-        keys, to_query, location, energy = tape.leaves
+        keys, to_query, _, _ = tape.leaves
         self.tape = tape
-        self.d_keys, self.d_location = torch.zeros_like(keys), torch.zeros_like(location)
-        self.d_energy = torch.zeros_like(energy)
-        self.d_projected = keys.new_empty(len(tape.summed), len(keys), len(to_query))  # (T, B, dim)
+        self.sums = tuple(torch.zeros_like(leaf) for leaf in tape.leaves)
+        self.d_projected = keys.new_empty(len(tape.summed), len(keys), len(to_query))  # (n_steps, B, dim)
 
     def step(self, t: int, d_energies: Tensor) -> EnergyGradient:
         """d_energies: (B, T_text), zero where padded."""
         _, to_query, location, energy = self.tape.leaves
+        d_keys, _, d_location, d_energy = self.sums
         summed = self.tape.summed[t]
-        self.d_energy.addmv_(summed.flatten(0, 1).t(), d_energies.flatten())
-        d_summed = (1 - summed * summed).mul_(energy).mul_(d_energies[:, :, None])
-        self.d_keys += d_summed
+        d_energy.addmv_(summed.flatten(0, 1).t(), d_energies.flatten())
+        d_summed = torch.ops.aten.tanh_backward(d_energies[:, :, None] * energy, summed)
+        d_keys += d_summed
         d_query = torch.sum(d_summed, dim=1, out=self.d_projected[t])
         flat = d_summed.flatten(0, 1)
-        self.d_location.addmm_(flat.t(), self.tape.heard(t))
+        d_location.addmm_(flat.t(), self.tape.heard(t))
         d_heard = (flat @ location).view(*d_energies.shape, 2, -1).transpose(1, 2)
         d_weights, d_cumulative = windows_gradient(d_heard, self.tape.reach, self.tape.reach).unbind(1)
         return EnergyGradient(d_query @ to_query, d_weights, d_cumulative)
 
-    def gradients(self, queries: Tensor) -> tuple[Tensor, ...]:
-        """Of keys, query projection, filter and energy vector. queries: (T, B, query_dim)."""
-        d_to_query = self.d_projected.flatten(0, 1).t() @ queries.flatten(0, 1)
-        return self.d_keys, d_to_query, self.d_location, self.d_energy
+    def finish(self, queries: Tensor) -> None:
+        """queries: (n_steps, B, query_dim)."""
+        self.sums[1].addmm_(self.d_projected.flatten(0, 1).t(), queries.flatten(0, 1))
 
 
 def build(cfg: Config, *, query_dim: int, memory_dim: int) -> Attention:
