@@ -11,7 +11,7 @@ from tests.sounds import speech_like
 from tts.audio.mel import mel_spectrogram
 from tts.settings import AudioConfig
 from tts.vocoder import wavenet
-from tts.vocoder._refinement import Pass, Piece, Refinement
+from tts.vocoder._refinement import Pass, Made, Refinement
 
 AUDIO = AudioConfig(sample_rate=16000, n_fft=512, win_length=512, hop_length=128, n_mels=40, f_max=7600.0)
 OTHERS = [
@@ -35,7 +35,7 @@ def refined(
     wave: Tensor, mel: Tensor, n_passes: int, audio: AudioConfig = AUDIO, *, measured: bool = True, **options: Tensor
 ) -> Tensor:
     refinement = Refinement(n_passes, audio)
-    pieces = iter([Piece(wave, mel)])
+    pieces = iter([Made(wave, mel)])
     for _ in range(refinement.passes(measured=measured)):
         pieces = Pass(refinement, options.get("lengths"), measured=measured).over(pieces)
     return torch.cat([piece.wave for piece in pieces], dim=1)
@@ -122,7 +122,7 @@ def test_it_is_the_same_in_pieces(sizes: list[int]) -> None:
     mel = mel_spectrogram(wave, AUDIO) + 0.5
     pieces = iter(
         [
-            Piece(*both)
+            Made(*both)
             for both in zip(
                 wave.split([n * AUDIO.hop_length for n in sizes], dim=1), mel.split(sizes, dim=2), strict=True
             )
@@ -149,7 +149,7 @@ def test_a_gpu_makes_the_same() -> None:
     wave, lengths = spoken(n_rows=2), torch.tensor([40, 21])
     mel = mel_spectrogram(wave, AUDIO) + 0.5
     refinement, expected = Refinement(2, AUDIO).cuda(), refined(wave, mel, 2, lengths=lengths)
-    pieces = iter([Piece(wave.cuda(), mel.cuda())])
+    pieces = iter([Made(wave.cuda(), mel.cuda())])
     for _ in range(2):
         pieces = Pass(refinement, lengths.cuda(), measured=True).over(pieces)
     made = torch.cat([piece.wave for piece in pieces], dim=1).cpu()

@@ -20,8 +20,7 @@ from tts.layers import length_mask
 from tts.native import Storage
 from tts.parallel import n_cores
 from tts.vocoder._engines import Engine, compiled_engines, engine_of_rows
-from tts.vocoder._refinement import Pass
-from tts.vocoder._refinement import Piece as Made
+from tts.vocoder._refinement import Made, Pass
 
 if TYPE_CHECKING:
     from tts.vocoder.wavenet import WaveNet

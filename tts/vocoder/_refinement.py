@@ -27,8 +27,8 @@ BLOCK = 8  # frames finished at once
 SMALLEST_WEIGHT = 1e-3  # of a sample: the sum of its windows' squares is 1.5 where they overlap as is customary
 
 
-class Piece(NamedTuple):
-    """Some frames of a wave."""
+class Made(NamedTuple):
+    """Some frames of a wave, as far as it is made."""
 
     wave: Tensor  # (B, T_mel * hop)
     mel: Tensor  # (B, n_mels, T_mel) contract units
@@ -104,7 +104,7 @@ class Pass:
         self.wave: Tensor | None = None  # (B, T_wave) from `around` frames before it
         self.mel: Tensor | None = None  # (B, n_mels, T_mel) likewise
 
-    def over(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
+    def over(self, pieces: Iterable[Made]) -> Iterator[Made]:
         """What becomes of them; the pieces are other ones. Silence lies around them all."""
         around, hop = self.refinement.around, self.refinement.audio.hop_length
         for piece in pieces:
@@ -124,10 +124,10 @@ class Pass:
         self.wave = F.pad(self.wave, (0, behind * hop))
         self.mel = F.pad(self.mel, (0, behind), value=self.refinement.silence)
         for piece in self._finished():
-            yield Piece(piece.wave[:, : n_frames * hop], piece.mel[:, :, :n_frames])
+            yield Made(piece.wave[:, : n_frames * hop], piece.mel[:, :, :n_frames])
             n_frames -= BLOCK
 
-    def _finished(self) -> Iterator[Piece]:
+    def _finished(self) -> Iterator[Made]:
         """Blocks of which all is known that they depend on."""
         around, touching, hop = self.refinement.around, self.refinement.touching, self.refinement.audio.hop_length
         size = BLOCK + 2 * around
@@ -140,7 +140,7 @@ class Pass:
             wave = self.wave[:, : size * hop] * real.repeat_interleave(hop, dim=1)
             near = slice(around - touching, size - around + touching)
             wave = self.refinement(wave, self.mel[:, :, near], real[:, near], measured=self.measured)
-            yield Piece(wave, self.mel[:, :, around : around + BLOCK])
+            yield Made(wave, self.mel[:, :, around : around + BLOCK])
             self.wave, self.mel, self.first = self.wave[:, BLOCK * hop :], self.mel[:, :, BLOCK:], self.first + BLOCK
 
 
