@@ -11,7 +11,7 @@ from tests.sounds import speech_like
 from tts.audio.mel import mel_spectrogram
 from tts.settings import AudioConfig
 from tts.vocoder import wavenet
-from tts.vocoder._refinement import Pass, Made, Refinement
+from tts.vocoder._refinement import Made, Pass, Refinement
 
 AUDIO = AudioConfig(sample_rate=16000, n_fft=512, win_length=512, hop_length=128, n_mels=40, f_max=7600.0)
 OTHERS = [
