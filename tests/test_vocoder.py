@@ -10,6 +10,8 @@ from torch import Tensor
 from tts.batch import VocoderBatch
 from tts.errors import ConfigError
 from tts.settings import AudioConfig
+from tts.vocoder import wavenet
+from tts.vocoder._blur import BANDS, FRAMES, blurred
 from tts.vocoder._stack import RESIDUAL_SCALE, StackWeights, run_stack
 from tts.vocoder.wavenet import Config, WaveNet, build
 
@@ -207,6 +209,39 @@ def test_bfloat16_rounds_neither_the_samples_nor_what_is_said_of_them(output: st
     assert torch.equal(said, torch.full_like(said, 0.1234567))
 
 
+def test_a_blurred_mel_is_averaged_over_bands_and_frames_within_its_row() -> None:
+    torch.manual_seed(0)
+    mel = torch.randn(200, 20, 30)
+    before = mel.clone()
+    made = blurred(mel, 0.5)
+    assert torch.equal(mel, before)
+    spread = (made - mel).flatten(1).std(dim=1)
+    assert 0.3 < float((spread == 0).float().mean()) < 0.8  # half, and those that drew one band and one frame
+    kinds = {(bands, frames): 0 for bands in BANDS for frames in FRAMES}
+    for row in range(len(mel)):
+        for bands, frames in kinds:
+            beside = bands // 2, frames // 2
+            window = mel[row, 10 - beside[0] : 11 + beside[0], 15 - beside[1] : 16 + beside[1]]
+            kinds[bands, frames] += bool((made[row, 10, 15] - window.mean()).abs() < 1e-6)
+    assert min(kinds.values()) > 2 and sum(kinds.values()) == len(mel)
+    flat = torch.full((4, 20, 3), -7.0)
+    torch.testing.assert_close(blurred(flat, 1.0), flat)  # also at the edges
+    assert torch.equal(blurred(mel, 0.0), mel)
+
+
+@pytest.mark.parametrize("changes", [{}, {"lpc_order": 4, "output": "gaussian"}])
+def test_training_may_hear_blurred_mels(changes: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network and the linear prediction hear the same one; validation hears what is there."""
+    model = tiny(**{"blur": 0.5, **changes})
+    wave, mel = speech(model, n_rows=2, n_frames=6)
+    other = speech(model, n_rows=2, n_frames=6, seed=1)[1]
+    monkeypatch.setattr(wavenet, "blurred", lambda mel, share: other if share == 0.5 else mel)
+    sharp, blunt = (model.loss(VocoderBatch(wave, heard)) for heard in (mel, other))
+    assert not torch.allclose(sharp, blunt)
+    torch.testing.assert_close(model.train().loss(VocoderBatch(wave, mel)), blunt)
+    torch.testing.assert_close(tiny(**changes).train().loss(VocoderBatch(wave, mel)), sharp)
+
+
 def test_the_scaler_is_inside() -> None:
     """A mel in other units with the statistics to match is the same mel."""
     model = tiny()
@@ -291,6 +326,7 @@ def test_temperature_makes_draws_narrower(output: str, temperature: list[float])
         ({"temperature": [0.8, 1.0]}, "one for each of 1 bands"),
         ({"temperature": [0.8], "output": "mu_law"}, "mu_law has none"),
         ({"input_noise": -0.1}, "input_noise"),
+        ({"blur": 1.5}, "blur is a share"),
         ({"pre_emphasis": 1.0}, "pre_emphasis"),
         ({"pre_emphasis": 0.5, "lpc_order": 2}, "exclude each other"),
     ],

@@ -28,6 +28,7 @@ from tts.parallel import OneThread
 from tts.settings import AudioConfig, require
 from tts.vocoder import _generation, _steps
 from tts.vocoder._bands import FilterBank
+from tts.vocoder._blur import blurred
 from tts.vocoder._distributions import Distribution, Gaussian, Logistics, MuLaw
 from tts.vocoder._linear_prediction import LinearPrediction, Prediction, PreEmphasis
 from tts.vocoder._refinement import Refinement
@@ -56,6 +57,7 @@ class Config:
     n_mixtures: int = 10  # logistics
     # logistics, gaussian: of draws at synthesis, below 1 there is less noise; of each band, the lowest first, or of all
     temperature: list[float] = field(default_factory=lambda: [1.0])
+    blur: float = 0.0  # in training, share of segments whose mel is averaged over a few bands, as predicted ones are
     input_noise: float = 0.0  # in training, deviation of noise on what the network hears, the signal being in [-1, 1]
     pre_emphasis: float = 0.0  # share of the sample before that is subtracted from each, undone at synthesis
     lpc_order: int = 0  # samples; above 0, it models what linear prediction from the mel leaves over, not the wave
@@ -90,6 +92,7 @@ class Config:
             self.output != "mu_law" or set(self.temperature) == {1},
             "temperature is for logistics and gaussian; mu_law has none",
         )
+        require(0 <= self.blur <= 1, f"blur is a share, between 0 and 1, not {self.blur}")
         require(self.input_noise >= 0, f"input_noise must not be negative, like {self.input_noise}")
         require(0 <= self.lpc_order <= 64, f"lpc_order lies between 0 (off) and 64, not {self.lpc_order}")
         require(0 <= self.refinement <= 100, f"refinement lies between 0 (off) and 100, not {self.refinement}")
@@ -131,6 +134,7 @@ class WaveNet(Vocoder):
         self.frame_steps = audio.hop_length // cfg.n_bands
         self.hop_length = audio.hop_length
         self.input_noise = cfg.input_noise
+        self.blur = cfg.blur
         self.temperature = cfg.temperature * (cfg.n_bands if len(cfg.temperature) == 1 else 1)
         self.silence = silence_value(audio)
         self.kernel_size = cfg.kernel_size
@@ -211,11 +215,12 @@ class WaveNet(Vocoder):
         """Mean negative log likelihood in bits per sample; of 16-bit samples unless the output is mu_law."""
         # Bands are made of what lies on both sides, and behind the end of a segment there is nothing.
         first, last = batch.loss_from // self.n_bands, (batch.wave.shape[1] - self.bank.reach) // self.n_bands
-        signal = self.encode(batch.wave, batch.mel)
+        mel = blurred(batch.mel, self.blur) if self.training and self.blur else batch.mel
+        signal = self.encode(batch.wave, mel)
         heard = signal
         if self.training and self.input_noise:
             heard = signal + self.input_noise * torch.randn_like(signal)
-        parameters = self._predict(heard, batch.mel, first=first)[:, :, : last - first]
+        parameters = self._predict(heard, mel, first=first)[:, :, : last - first]
         return -self.log_likelihood(parameters, signal[:, :, first:last]).mean() / math.log(2)
 
     def _predict(self, signal: Tensor, mel: Tensor, *, first: int) -> Tensor:
