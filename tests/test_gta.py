@@ -180,8 +180,6 @@ def test_mels_are_in_step_with_the_recordings(run, lenient):
         mel, recorded = load_mel(clip.mel_file), load_mel(clip.cache_file)
         assert mel.shape == recorded.shape == (20, clips[clip.id].n_frames)
         assert not torch.equal(mel, recorded)
-    (passage,) = vocoder.read_passages(made[:1], VocoderStage(spoken=1), prepared.audio)
-    assert not passage.measured
     half, first = load_acoustic(find_trained(run, "acoustic")), made[0]
     raw = gta.make_mel(half.model, clips[first.id], prepared.audio, half.speakers).mel
     spoken = give_back(raw, of_speaker(half.facts["lost_variance"], ""), silence_value(prepared.audio))
@@ -329,7 +327,6 @@ def test_passages_are_read_where_somebody_speaks(run, monkeypatch):
     for passage, clip in zip(passages, prepared.clips[::4], strict=True):
         assert torch.equal(passage.mel, load_mel(clip.cache_file)[:, 2 : 2 + n_frames])
         assert torch.equal(passage.wave, load_wave(clip.cache_file)[2 * hop : (2 + n_frames) * hop])
-        assert passage.measured
     (long,) = vocoder.read_passages(prepared.clips[:1], VocoderStage(spoken=9, spoken_seconds=60), audio)
     assert len(long.wave) == prepared.clips[0].n_frames * hop
 

@@ -30,7 +30,6 @@ class Passage(NamedTuple):
     id: str
     mel: Tensor  # (n_mels, T_mel) that the vocoder is given
     wave: Tensor  # (T_mel * hop,) as recorded
-    measured: bool  # whether the mel is the recording's own
 
 
 class VocoderTask(Task):
@@ -121,15 +120,16 @@ def _read_passage(clip: VocoderClip, n_frames: int, audio: AudioConfig) -> Passa
     start, end = most_spoken(quiet_frames(load_mel(clip.cache_file), audio), n_frames)
     wave = load_wave(clip.cache_file, start * audio.hop_length, end * audio.hop_length)
     missing = (end - start) * audio.hop_length - len(wave)  # the last frame of a clip need not be full
-    mel, measured = load_mel(clip.mel_file, start, end), clip.mel_file == clip.cache_file
-    return Passage(clip.id, mel, F.pad(wave, (0, missing)), measured)
+    return Passage(clip.id, load_mel(clip.mel_file, start, end), F.pad(wave, (0, missing)))
 
 
 def copy_synthesis(vocoder: Vocoder, passages: Sequence[Passage], device: torch.device) -> list[Tensor]:
-    """What a vocoder makes of the passages' mels, (T_wave,) each, on the CPU."""
+    """What a vocoder makes of the passages' mels, (T_wave,) each, on the CPU.
+
+    As of predicted mels: kept to every detail of a recording's, copies would hardly show what the network has learned.
+    """
     lengths = torch.tensor([passage.mel.shape[1] for passage in passages])
     padded = pad_sequence([passage.mel.T for passage in passages], batch_first=True).transpose(1, 2)
-    measured = all(passage.measured for passage in passages)
-    made = vocoder.generate(padded.to(device), lengths.to(device), seeds=list(range(len(passages))), measured=measured)
+    made = vocoder.generate(padded.to(device), lengths.to(device), seeds=list(range(len(passages))))
     pairs = zip(made.float().cpu(), passages, strict=True)
     return [wave[: len(passage.wave)] for wave, passage in pairs]
