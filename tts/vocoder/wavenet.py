@@ -63,7 +63,7 @@ class Config:
     lpc_order: int = 0  # samples; above 0, it models what linear prediction from the mel leaves over, not the wave
     # How often the finished wave is brought nearer to a recording's mel; to a predicted one once, in its broad shape.
     # 0: never. See `tts.vocoder._refinement`.
-    refinement: int = 8
+    refinement: int = 24
 
     def __post_init__(self) -> None:
         require(self.n_cycles >= 1 and self.n_layers >= 1, "n_layers and n_cycles must be at least 1")
