@@ -232,7 +232,7 @@ class _LSTMReverse(Reverse):
         for t in reversed(range(len(d_gates))):
             d_hidden, d_cell = self.cell.step(t, d_hidden + d_output[t], d_cell)
             d_hidden += product.back(d_gates[t])
-        _move(self.carried, (d_hidden, d_cell))
+        move(self.carried, (d_hidden, d_cell))
         product.add_gradient(self.sums[0], d_gates, self.steps.hidden[:-1])
 
 
@@ -260,7 +260,7 @@ class AttendedSteps(Steps):
         """See `Steps`."""
         for state in (self.fed_back, self.cell.cells):
             state[-1].zero_()
-        _move((self.weights[-1], self.cumulative), start)
+        move((self.weights[-1], self.cumulative), start)
 
     def forward(self) -> None:
         """See `Steps`."""
@@ -310,7 +310,7 @@ class _AttendedReverse(Reverse):
             d_hidden, d_cell = self.cell.step(t, d_state, d_cell)
             d_fed_back = steps.product.back(d_gates[t])
             d_fed_back[:, context_dim:].add_(d_hidden)
-        _move(self.carried, (d_fed_back, d_cell, d_before, d_cumulative))
+        move(self.carried, (d_fed_back, d_cell, d_before, d_cumulative))
         steps.product.add_gradient(self.d_weight, d_gates, steps.fed_back[:-1])
         self.d_memory.baddbmm_(steps.weights[1:].permute(1, 2, 0), self.d_contexts.transpose(0, 1))
         self.energies.finish(steps.fed_back[1:, :, context_dim:])
@@ -325,6 +325,7 @@ class _AttendedReverse(Reverse):
         return d_energies
 
 
-def _move(to: Tensors, made: Tensors) -> None:
+def move(to: Tensors, made: Tensors) -> None:
+    """Write what was made where it stays."""
     for place, value in zip(to, made, strict=True):
         place.copy_(value)

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tts.acoustic._loops import Carry, Reverse, Steps, Tensors
+from tts.acoustic._loops import Carry, Reverse, Steps, Tensors, move
 from tts.acoustic._teacher_forcing import AtOnce, Given, Gradients, Passed
 from tts.interfaces import AttentionMemory
 
@@ -61,13 +61,13 @@ class InBlocks:
         self.dtype, self.firsts = given.inputs[0].dtype, range(0, n_steps, n)
         self.outputs = _room(steps.outputs, n_steps - n)
         self.kept = _room(steps.kept, n_steps - n) if given.record else ()
-        _move(steps.constants, given.constants)
+        move(steps.constants, given.constants)
         steps.begin(given.start)
         for first in self.firsts:
-            _move(steps.inputs, _part(given.inputs, first, steps.inputs))
+            move(steps.inputs, _part(given.inputs, first, steps.inputs))
             recording.forward()
             made = steps.outputs + steps.kept if given.record else steps.outputs
-            _move(_part(self.outputs + self.kept, first, made), made)
+            move(_part(self.outputs + self.kept, first, made), made)
 
     def backward(self, d_outputs: Tensors) -> Gradients:
         """See `Passed`."""
@@ -76,10 +76,10 @@ class InBlocks:
         read = steps.inputs[1:] + steps.outputs + steps.kept + reverse.d_outputs
         n, *sizes = reverse.d_given.shape
         d_given = reverse.d_given.new_empty(n * len(self.firsts), *sizes, dtype=self.dtype)
-        _move(steps.constants, self.constants)
+        move(steps.constants, self.constants)
         reverse.begin()
         for first in reversed(self.firsts):
-            _move(read, _part(known, first, read))
+            move(read, _part(known, first, read))
             self.recording.backward()
             d_given[first : first + n] = reverse.d_given
         return Gradients(d_given, tuple(total.clone() for total in reverse.sums))
@@ -93,11 +93,6 @@ def _room(like: Tensors, n_more: int) -> Tensors:
 def _part(whole: Tensors, first: int, like: Tensors) -> Tensors:
     """What belongs to the block that begins at step `first`."""
     return tuple(tensor[first : first + len(part)] for tensor, part in zip(whole, like, strict=True))
-
-
-def _move(to: Tensors, values: Tensors) -> None:
-    for place, value in zip(to, values, strict=True):
-        place.copy_(value)
 
 
 class Recordings:

@@ -38,6 +38,7 @@ class Refinement(nn.Module):
     """What passes are made of. Nothing in it is learned."""
 
     window: Tensor  # (n_fft,)
+    weight: Tensor  # (1, n_samples) of the windows of a block and of the frames that touch it, the sum of squares
     filters: Tensor  # (n_freqs, n_mels)
     exact: Tensor  # (n_mels, n_freqs) from what bands lack to the gains of bins, both logarithms
     broad: Tensor  # the same after averaging over neighbouring bands
@@ -56,8 +57,12 @@ class Refinement(nn.Module):
         bands = torch.eye(audio.n_mels, device=filters.device)[None]
         beside = int(BROAD * audio.n_mels)
         mean = F.avg_pool1d(bands, 2 * beside + 1, stride=1, padding=beside, count_include_pad=False)[0]
+        weight = window.square().expand(1, BLOCK + 2 * self.touching, -1)
+        weight = _overlapped(weight, audio.hop_length).clamp_min(SMALLEST_WEIGHT)
         # They follow from the mel contract, so a checkpoint need not hold them.
-        for name, value in (("window", window), ("filters", filters), ("exact", exact), ("broad", mean @ exact)):
+        for name, value in (("window", window), ("weight", weight), ("filters", filters)):
+            self.register_buffer(name, value.contiguous(), False)
+        for name, value in (("exact", exact), ("broad", mean @ exact)):
             self.register_buffer(name, value.contiguous(), False)
 
     def passes(self, *, measured: bool) -> int:
@@ -69,29 +74,28 @@ class Refinement(nn.Module):
         return self.around * self.passes(measured=measured)
 
     def forward(self, wave: Tensor, mel: Tensor, real: Tensor, *, measured: bool) -> Tensor:
-        """One pass over some frames.
+        """One pass over a block.
 
         Args:
-            wave: (B, (T_mel + 2 * around) * hop) of the frames and of `around` on either side.
-            mel: (B, n_mels, T_mel + 2 * touching) contract units, of the frames and of `touching` on either side.
-            real: (B, T_mel + 2 * touching) bool; others are left alone: nobody knows their mel.
+            wave: (B, (BLOCK + 2 * around) * hop) of its frames and of `around` on either side.
+            mel: (B, n_mels, BLOCK + 2 * touching) contract units, of its frames and of `touching` on either side.
+            real: (B, BLOCK + 2 * touching) bool; others are left alone: nobody knows their mel.
             measured: see `Vocoder.generate`.
 
         Returns:
-            (B, T_mel * hop) of the frames.
+            (B, BLOCK * hop) of its frames.
         """
         hop, n_fft, power = self.audio.hop_length, self.audio.n_fft, self.audio.power
         n_frames = mel.shape[2]
         # A window sees n_fft - hop samples beside its frame, half of them on either side.
         first = self.touching * hop - (n_fft - hop) // 2
         seen = wave[:, first : first + (n_frames - 1) * hop + n_fft].unfold(1, n_fft, hop) * self.window
-        spectrum = torch.fft.rfft(seen)  # (B, T_mel + 2 * touching, n_freqs)
+        spectrum = torch.fft.rfft(seen)  # (B, BLOCK + 2 * touching, n_freqs)
         heard = (spectrum.abs().pow(power) @ self.filters).clamp_min(self.audio.log_floor).log()
         lacking = ((mel.transpose(1, 2) - heard) / power).clamp(-LIMIT, LIMIT).masked_fill(~real[:, :, None], 0.0)
         gains = (lacking @ (self.exact if measured else self.broad)).exp()
         changed = _overlapped(torch.fft.irfft(spectrum * gains, n=n_fft) * self.window, hop)
-        weight = _overlapped(self.window.square().expand(1, n_frames, -1), hop).clamp_min(SMALLEST_WEIGHT)
-        return (changed / weight)[:, self.around * hop - first :][:, : (n_frames - 2 * self.touching) * hop]
+        return (changed / self.weight)[:, self.around * hop - first :][:, : BLOCK * hop]
 
 
 class Pass:
